@@ -1,0 +1,409 @@
+"""params.yaml as frozen, typed objects; errors name the key.
+
+There are no defaults here: params.yaml is the only place for values.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+
+from degrain.errors import DegrainError
+
+NoiseKind = Literal[
+    "gaussian", "poisson", "poisson-gaussian", "salt-pepper", "speckle", "jpeg", "correlated", "chain"
+]
+PixelLoss = Literal["l1", "charbonnier", "mse"]
+AdversarialLoss = Literal["non-saturating", "hinge", "lsgan"]
+
+
+class ParamsError(DegrainError):
+    """A value in params.yaml that cannot be used; the message names the key."""
+
+
+class Section(BaseModel):
+    """A part of params.yaml: immutable, and closed to keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Compute(Section):
+    """Where and how to compute."""
+
+    device: Literal["auto", "cpu", "cuda", "mps"]
+    precision: Literal["auto", "bfloat16", "float32"]
+    threads: PositiveInt
+
+
+def _known_set(name: str) -> str:
+    if name == "embedded" or (name.startswith("folder:") and name != "folder:"):
+        return name
+    msg = "expected embedded or folder:PATH"
+    raise ValueError(msg)
+
+
+def _one_or_more(names: object) -> object:
+    """Let a single set be written without the brackets of a list."""
+    return (names,) if isinstance(names, str) else names
+
+
+Sets = Annotated[
+    tuple[Annotated[str, AfterValidator(_known_set)], ...],
+    BeforeValidator(_one_or_more),
+    Field(min_length=1),
+]
+
+
+class Data(Section):
+    """Which images to use for what."""
+
+    channels: Literal[1, 3]
+    train: Sets
+    val: Sets
+    test: Sets
+    min_side: PositiveInt
+
+    def sets(self) -> dict[str, tuple[str, ...]]:
+        """The names of the sets of every split, in order."""
+        return {"train": self.train, "val": self.val, "test": self.test}
+
+
+Level = NonNegativeFloat
+LevelRange = tuple[Level, Level]
+
+
+class Noise(Section):
+    """The levels of one noise model: what to train on and what to test at."""
+
+    train: Level | LevelRange
+    test: Annotated[tuple[Level, ...], Field(min_length=1)]
+
+    @property
+    def train_range(self) -> LevelRange:
+        """(weakest, strongest) level for training."""
+        return self.train if isinstance(self.train, tuple) else (self.train, self.train)
+
+    def levels(self) -> tuple[float, ...]:
+        """Every level named, for checks."""
+        return (*self.train_range, *self.test)
+
+
+class PositiveNoise(Noise):
+    """Noise of which level 0 does not exist."""
+
+    @model_validator(mode="after")
+    def _levels_are_positive(self) -> Self:
+        if min(self.levels()) <= 0:
+            msg = "expected levels above 0"
+            raise ValueError(msg)
+        return self
+
+
+class ShareNoise(Noise):
+    """Noise whose level is a share."""
+
+    @model_validator(mode="after")
+    def _levels_are_shares(self) -> Self:
+        if max(self.levels()) > 1:
+            msg = "expected levels from 0 to 1"
+            raise ValueError(msg)
+        return self
+
+
+class JpegNoise(Noise):
+    """JPEG's quality as the level."""
+
+    @model_validator(mode="after")
+    def _levels_are_qualities(self) -> Self:
+        if not all(1 <= level <= 95 for level in self.levels()):
+            msg = "expected qualities from 1 to 95"
+            raise ValueError(msg)
+        return self
+
+
+class PoissonGaussianNoise(Noise):
+    """Shot noise by its gain, and read noise."""
+
+    read_noise_255: NonNegativeFloat
+
+
+class CorrelatedNoise(Noise):
+    """Low-pass filtered noise."""
+
+    blur_px: PositiveFloat
+
+
+class ChainNoise(ShareNoise):
+    """Several noise models in a row."""
+
+    kinds: Annotated[tuple[NoiseKind, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _no_chain_in_a_chain(self) -> Self:
+        if "chain" in self.kinds:
+            msg = "a chain cannot hold a chain"
+            raise ValueError(msg)
+        return self
+
+
+class NoiseSection(Section):
+    """The noise model in use and the settings of all of them."""
+
+    kind: NoiseKind
+    quantize: bool
+    gaussian: Noise
+    poisson: PositiveNoise
+    poisson_gaussian: PoissonGaussianNoise
+    salt_pepper: ShareNoise
+    speckle: Noise
+    jpeg: JpegNoise
+    correlated: CorrelatedNoise
+    chain: ChainNoise
+
+    def settings(self, kind: NoiseKind) -> Noise:
+        """The settings of one kind."""
+        settings: Noise = getattr(self, kind.replace("-", "_"))
+        return settings
+
+
+class Patches(Section):
+    """How training images are cut."""
+
+    size: PositiveInt
+    stride: PositiveInt
+    min_contrast_255: NonNegativeFloat
+
+
+class Unet(Section):
+    """Settings of the U-Net generator."""
+
+    widths: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+    blocks: PositiveInt
+
+
+class Dncnn(Section):
+    """Settings of the DnCNN generator."""
+
+    depth: Annotated[int, Field(ge=3)]
+    width: PositiveInt
+
+
+class Model(Section):
+    """The generator in use and the settings of all of them."""
+
+    generator: Literal["unet", "dncnn"]
+    unet: Unet
+    dncnn: Dncnn
+
+    @property
+    def stride(self) -> int:
+        """Image sides that the generator takes without padding are multiples of this."""
+        return 2 ** (len(self.unet.widths) - 1) if self.generator == "unet" else 1
+
+
+class Validation(Section):
+    """What the curves of both trainings are measured on."""
+
+    images: PositiveInt
+    crop_px: Annotated[int, Field(ge=32)]
+
+
+class Optimisation(Section):
+    """What both training stages set."""
+
+    steps: PositiveInt
+    batch_size: PositiveInt
+    patch_size: PositiveInt
+    lr: PositiveFloat
+    warmup_steps: NonNegativeInt
+    gradient_clip: PositiveFloat
+    ema_half_life_images: PositiveFloat
+    validate_every: PositiveInt
+
+
+class Pretrain(Optimisation):
+    """The generator alone, on a pixel loss."""
+
+    loss: PixelLoss
+    weight_decay: NonNegativeFloat
+
+
+class PixelTerm(Section):
+    """The pixel loss's part in the generator's loss."""
+
+    loss: PixelLoss
+    weight: NonNegativeFloat
+
+
+class AdversarialTerm(Section):
+    """The discriminator's part in the generator's loss."""
+
+    loss: AdversarialLoss
+    weight: NonNegativeFloat
+
+
+class FeatureMatchingTerm(Section):
+    """The part of the discriminator's features in the generator's loss."""
+
+    weight: NonNegativeFloat
+
+
+class Discriminator(Section):
+    """The network that tells restored from real."""
+
+    kind: Literal["unet", "patchgan"]
+    width: PositiveInt
+    spectral_norm: bool
+    conditional: bool
+
+
+class Train(Optimisation):
+    """Generator against discriminator."""
+
+    discriminator_lr: PositiveFloat
+    pixel: PixelTerm
+    adversarial: AdversarialTerm
+    feature_matching: FeatureMatchingTerm
+    discriminator: Discriminator
+
+
+class Evaluate(Section):
+    """How results are shown."""
+
+    zoom_px: Annotated[int, Field(ge=8)]
+
+
+class Tracking(Section):
+    """What MLflow is told."""
+
+    experiment: Annotated[str, Field(min_length=1)]
+    pictures: NonNegativeInt
+
+
+class Params(Section):
+    """All of params.yaml."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    compute: Compute
+    data: Data
+    noise: NoiseSection
+    patches: Patches
+    model: Model
+    validation: Validation
+    pretrain: Pretrain
+    train: Train
+    evaluate: Evaluate
+    tracking: Tracking
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> Self:
+        for stage in ("pretrain", "train"):
+            size = getattr(self, stage).patch_size
+            if size % self.model.stride:
+                msg = (
+                    f"{stage}.patch_size = {size}; expected a multiple of {self.model.stride}, "
+                    f"the stride of model.{self.model.generator}"
+                )
+                raise ValueError(msg)
+            if size > self.patches.size:
+                msg = f"{stage}.patch_size = {size}; expected at most patches.size = {self.patches.size}"
+                raise ValueError(msg)
+        kind, size = self.train.discriminator.kind, self.train.patch_size
+        if size % 4 or (kind == "patchgan" and size < 32):
+            msg = f"train.patch_size = {size}; discriminators take multiples of 4, patchgan from 32 on"
+            raise ValueError(msg)
+        if self.patches.size > self.data.min_side:
+            msg = (
+                f"patches.size = {self.patches.size}; expected at most data.min_side = "
+                f"{self.data.min_side}, so that a patch fits into every image"
+            )
+            raise ValueError(msg)
+        return self
+
+
+def load_params(path: Path = Path("params.yaml")) -> Params:
+    """Read and check params.yaml.
+
+    Raises
+    ------
+    ParamsError : naming the key, what was expected, what was found and, for a misspelt key,
+        the nearest one; one line for each problem.
+    """
+    if not path.is_file():
+        msg = f"{path}: not found; run this where params.yaml is, at the top of the project"
+        raise ParamsError(msg)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        msg = f"{path}: not valid YAML: {error}"
+        raise ParamsError(msg) from error
+    return parse_params(values, name=path.name)
+
+
+def parse_params(values: object, *, name: str = "params.yaml") -> Params:
+    """Check values read from `name` and freeze them; see `load_params`."""
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        raise ParamsError("\n".join(f"{name}: {line}" for line in _explain(error))) from None
+
+
+def _explain(error: ValidationError) -> Iterator[str]:
+    """One line for each problem, in the words of params.yaml."""
+    for problem in error.errors():
+        key = _dotted(problem["loc"])
+        kind, context = problem["type"], problem.get("ctx", {})
+        if kind == "extra_forbidden":
+            yield f"{key} is not a setting{_suggest(key, list(setting_names()))}"
+        elif kind == "missing":
+            yield f"{key} is missing"
+        elif kind == "literal_error":
+            choices = str(context["expected"]).replace("'", "").replace(" or ", ", ")
+            yield f"{key} = {problem['input']!r}; expected one of: {choices}"
+        elif kind == "value_error" and not key:
+            yield str(context["error"])
+        else:
+            found = context.get("error", problem["msg"][:1].lower() + problem["msg"][1:])
+            yield f"{key or 'the file'} = {problem['input']!r}; {found}"
+
+
+def _dotted(location: tuple[int | str, ...]) -> str:
+    """('noise', 'poisson', 'test', 0) -> noise.poisson.test[0], less pydantic's names of types."""
+    key = ""
+    for part in location:
+        if isinstance(part, int):
+            key += f"[{part}]"
+        elif part.isidentifier() and part != "float":
+            key += f".{part}" if key else part
+    return key
+
+
+def _suggest(key: str, names: list[str]) -> str:
+    near = difflib.get_close_matches(key, names, n=1, cutoff=0.75)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def setting_names(section: type[BaseModel] = Params, prefix: str = "") -> Iterator[str]:
+    """The dotted name of every setting."""
+    for name, field in section.model_fields.items():
+        yield prefix + name
+        kind: Any = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from setting_names(kind, f"{prefix}{name}.")

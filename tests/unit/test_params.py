@@ -1,0 +1,97 @@
+"""params.yaml: what is accepted, and what an error says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from degrain.params import ParamsError, load_params, parse_params
+from support import merged
+
+
+def test_shipped_params_are_valid(default_values: dict[str, Any]) -> None:
+    assert parse_params(default_values).model_dump(mode="json").keys() == default_values.keys()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"train": {"lrr": 1}}, "params.yaml: train.lrr is not a setting; did you mean train.lr?"),
+        ({"sed": 1}, "params.yaml: sed is not a setting; did you mean seed?"),
+        (
+            {"train": {"adversarial": {"loss": "hing"}}},
+            "params.yaml: train.adversarial.loss = 'hing'; expected one of: non-saturating, hinge, lsgan",
+        ),
+        (
+            {"data": {"train": "embeded"}},
+            "params.yaml: data.train[0] = 'embeded'; expected embedded or folder:PATH",
+        ),
+        (
+            {"pretrain": {"patch_size": 62}},
+            "params.yaml: pretrain.patch_size = 62; expected a multiple of 4, the stride of model.unet",
+        ),
+        (
+            {"train": {"patch_size": 128}},
+            "params.yaml: train.patch_size = 128; expected at most patches.size = 96",
+        ),
+        ({"patches": {"size": 100}}, "params.yaml: patches.size = 100; expected at most data.min_side = 96"),
+        ({"noise": {"jpeg": {"test": [0]}}}, "expected qualities from 1 to 95"),
+        ({"noise": {"chain": {"kinds": ["chain"]}}}, "a chain cannot hold a chain"),
+        ({"seed": -1}, "params.yaml: seed = -1;"),
+        ({"pretrain": {"lr": float("nan")}}, "params.yaml: pretrain.lr = nan;"),
+    ],
+)
+def test_error_names_key_and_remedy(
+    default_values: dict[str, Any], changes: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ParamsError) as caught:
+        parse_params(_changed(default_values, changes))
+    assert said in str(caught.value)
+
+
+def _changed(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    known = {key: {} for key, value in changes.items() if isinstance(value, dict)}
+    return merged(known | base, changes)
+
+
+def test_missing_key_is_named(default_values: dict[str, Any]) -> None:
+    values = {key: value for key, value in default_values.items() if key != "noise"}
+    with pytest.raises(ParamsError, match=r"params\.yaml: noise is missing"):
+        parse_params(values)
+
+
+def test_every_problem_has_a_line(default_values: dict[str, Any]) -> None:
+    values = merged(default_values, {"seed": "x", "compute": {"threads": 0}})
+    with pytest.raises(ParamsError) as caught:
+        parse_params(values)
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_single_set_needs_no_brackets(default_values: dict[str, Any]) -> None:
+    params = parse_params(merged(default_values, {"data": {"train": "folder:photos"}}))
+    assert params.data.train == ("folder:photos",)
+
+
+def test_number_in_exponent_notation_is_a_number(default_values: dict[str, Any], tmp_path: Path) -> None:
+    # PyYAML reads 1e-4, without a point, as text.
+    values = merged(default_values, {"pretrain": {"lr": "1e-4"}})
+    assert parse_params(values).pretrain.lr == pytest.approx(1e-4)
+
+
+def test_params_are_frozen(default_values: dict[str, Any]) -> None:
+    params = parse_params(default_values)
+    with pytest.raises(ValueError, match="frozen"):
+        params.train.lr = 1.0  # type: ignore[misc]
+
+
+def test_file_that_is_missing_or_no_yaml_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match=r"params\.yaml: not found"):
+        load_params(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_text("a: [1", encoding="utf-8")
+    with pytest.raises(ParamsError, match="not valid YAML"):
+        load_params(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_text("", encoding="utf-8")
+    with pytest.raises(ParamsError, match=r"params\.yaml: the file"):
+        load_params(tmp_path / "params.yaml")
