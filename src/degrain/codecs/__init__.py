@@ -1,0 +1,68 @@
+"""Image files as stored pixels: PNG, JPEG, WebP and TIFF, of 8 or 16 bits.
+
+Bytes in, bytes out: `degrain.files` and `degrain.pictures` read and write the files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from degrain.codecs.jpeg import decode_jpeg
+from degrain.codecs.png import decode_png, png_chunks
+from degrain.codecs.stored import Format, Stored, UnsupportedError
+from degrain.codecs.tiff import decode_tiff
+from degrain.codecs.webp import decode_webp
+from degrain.errors import ImageFileError
+
+_DECODERS: Mapping[Format, Callable[[bytes], Stored]] = {
+    "PNG": decode_png,
+    "JPEG": decode_jpeg,
+    "WebP": decode_webp,
+    "TIFF": decode_tiff,
+}
+
+
+def decode(data: bytes, path: Path) -> Stored:
+    """Decode the bytes of an image file; `path` only appears in errors.
+
+    Raises
+    ------
+    ImageFileError : if it is no image, damaged, of an unsupported kind or too large.
+    """
+    kind = sniff(data)
+    if kind is None:
+        reason = "not a PNG, JPEG, WebP or TIFF image" if data else "empty file"
+        raise ImageFileError(path, reason, "convert it, delete it or fetch it again")
+    try:
+        return _DECODERS[kind](data)
+    except UnsupportedError as error:
+        raise ImageFileError(path, str(error), "convert it to an 8- or 16-bit image") from error
+    except MemoryError:
+        raise
+    except Exception as error:
+        # The decoders raise errors of their own, struct's, zlib's, Pillow's SyntaxError and more.
+        reason = f"truncated {kind}" if _truncated(kind, data, error) else f"corrupt {kind} ({error})"
+        raise ImageFileError(path, reason, "delete it or fetch it again") from error
+
+
+def sniff(data: bytes) -> Format | None:
+    """Tell the format by the first bytes."""
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "PNG"
+    if data.startswith(b"\xff\xd8\xff"):
+        return "JPEG"
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "WebP"
+    if data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        return "TIFF"
+    return None
+
+
+def _truncated(kind: Format, data: bytes, error: Exception) -> bool:
+    """Whether the file ends before the image does."""
+    if kind == "PNG":
+        return not any(name == b"IEND" for name, _ in png_chunks(data))
+    if kind == "WebP":
+        return int.from_bytes(data[4:8], "little") + 8 > len(data)
+    return any(hint in str(error).lower() for hint in ("truncated", "failed to read", "reshaped from"))
