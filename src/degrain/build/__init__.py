@@ -1,0 +1,1 @@
+"""The only place where a name in the params becomes an object, one module a kind."""

@@ -1,0 +1,63 @@
+"""noise.kind -> noise model; levels for files and for training."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from degrain.noise import (
+    Chain,
+    Correlated,
+    Gaussian,
+    Jpeg,
+    Link,
+    NoiseModel,
+    Poisson,
+    PoissonGaussian,
+    SaltPepper,
+    Speckle,
+)
+from degrain.params import Noise, NoiseKind, NoiseSection
+
+_WITHOUT_SETTINGS: dict[NoiseKind, NoiseModel] = {
+    "gaussian": Gaussian(),
+    "poisson": Poisson(),
+    "salt-pepper": SaltPepper(),
+    "speckle": Speckle(),
+    "jpeg": Jpeg(),
+}
+
+
+def build_noise(section: NoiseSection) -> NoiseModel:
+    """Build the noise model that `section.kind` names; quantising is left to the caller."""
+    return _build_kind(section.kind, section)
+
+
+def _build_kind(kind: NoiseKind, section: NoiseSection) -> NoiseModel:
+    match kind:
+        case "poisson-gaussian":
+            return PoissonGaussian(section.poisson_gaussian.read_noise_255)
+        case "correlated":
+            return Correlated(section.correlated.blur_px)
+        case "chain":
+            return Chain(tuple(_build_link(link, section) for link in section.chain.kinds))
+        case _:
+            return _WITHOUT_SETTINGS[kind]
+
+
+def _build_link(kind: NoiseKind, section: NoiseSection) -> Link:
+    """Build a link of a chain, over the range that the kind trains on by itself."""
+    weakest, strongest = section.settings(kind).train_range
+    return Link(_build_kind(kind, section), weakest, strongest)
+
+
+def level_key(model: NoiseModel, level: float) -> str:
+    """Name a level in paths and reports: sigma_25, peak_30, gain_0.005."""
+    return f"{model.level_name}_{level:g}"
+
+
+def draw_levels(settings: Noise, count: int, *, generator: torch.Generator) -> Tensor:
+    """Draw (count,) levels, uniform over the range to train on, on the generator's device."""
+    weakest, strongest = settings.train_range
+    share = torch.rand(count, generator=generator, device=generator.device)
+    return weakest + share * (strongest - weakest)
