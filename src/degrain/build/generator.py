@@ -1,0 +1,60 @@
+"""Generators by name, and on disk."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from degrain.errors import DegrainError
+from degrain.files import atomic_write
+from degrain.models.dncnn import Dncnn
+from degrain.models.unet import Unet
+from degrain.params import Model
+
+
+def build_generator(model: Model, channels: int) -> nn.Module:
+    """The untrained generator that `model` describes, for images of `channels`."""
+    match model.generator:
+        case "unet":
+            return Unet(channels, widths=model.unet.widths, blocks=model.unet.blocks)
+        case "dncnn":
+            return Dncnn(channels, depth=model.dncnn.depth, width=model.dncnn.width)
+
+
+def save_generator(path: Path, network: nn.Module, model: Model, channels: int) -> None:
+    """Write weights as safetensors, and with them what it takes to build the network again."""
+    save_weights(path, network, {"model": model.model_dump_json(), "channels": str(channels)})
+
+
+def save_weights(path: Path, network: nn.Module, metadata: dict[str, str]) -> None:
+    """Write a network's weights and buffers as safetensors."""
+    weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    with atomic_write(path) as aside:
+        save_file(weights, aside, metadata=metadata)
+
+
+def load_generator(path: Path) -> tuple[nn.Module, int]:
+    """The trained generator of a file and the channels of its images.
+
+    Raises
+    ------
+    DegrainError : the file is missing or holds no generator of ours.
+    """
+    if not path.is_file():
+        msg = f"{path}: no generator there; train one with `make repro`, or name its safetensors file"
+        raise DegrainError(msg)
+    try:
+        with safe_open(path, framework="pt") as file:
+            described = file.metadata() or {}
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
+        model, channels = Model(**json.loads(described["model"])), int(described["channels"])
+        network = build_generator(model, channels)
+        network.load_state_dict(weights)
+    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
+        msg = f"{path}: expected a generator that degrain saved as safetensors; {error}"
+        raise DegrainError(msg) from error
+    return network.eval(), channels

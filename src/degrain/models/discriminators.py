@@ -1,0 +1,100 @@
+"""Discriminators: networks that score how real an image looks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.parametrizations import spectral_norm as bounded
+
+
+class Judgement(NamedTuple):
+    """What a discriminator says of a batch.
+
+    logits : (B, 1, h, w) unbounded scores, higher for real.
+    features : activations of its layers, the first to the last, for feature matching.
+    """
+
+    logits: Tensor
+    features: list[Tensor]
+
+
+class UnetDiscriminator(nn.Module):
+    """A score for every pixel, from a U-Net that sees detail and its surroundings.
+
+    Parameters
+    ----------
+    channels : of the images that it sees.
+    width : channels at the finest scale; it doubles at each of two coarser ones.
+    spectral_norm : bound each layer's largest singular value to 1 (Miyato et al., 2018).
+
+    Source: Schönfeld et al., "A U-Net Based Discriminator for GANs", 2020.
+    """
+
+    stride = 4
+
+    def __init__(self, channels: int, *, width: int, spectral_norm: bool) -> None:
+        super().__init__()
+        layer = _layer(spectral_norm)
+        self.first = layer(nn.Conv2d(channels, width, 3, padding=1))
+        self.down = layer(nn.Conv2d(width, 2 * width, 4, stride=2, padding=1))
+        self.down_again = layer(nn.Conv2d(2 * width, 4 * width, 4, stride=2, padding=1))
+        self.up = layer(nn.ConvTranspose2d(4 * width, 2 * width, 2, stride=2))
+        self.up_again = layer(nn.ConvTranspose2d(2 * width, width, 2, stride=2))
+        self.last = layer(nn.Conv2d(width, width, 3, padding=1))
+        self.score = nn.Conv2d(width, 1, 3, padding=1)
+
+    def forward(self, image: Tensor) -> Judgement:
+        """image (B, C, H, W) with H and W multiples of 4; logits (B, 1, H, W)."""
+        fine = _activate(self.first(image))
+        middle = _activate(self.down(fine))
+        coarse = _activate(self.down_again(middle))
+        middle = _activate(self.up(coarse)) + middle
+        fine = _activate(self.up_again(middle)) + fine
+        last = _activate(self.last(fine))
+        return Judgement(self.score(last), [coarse, middle, fine, last])
+
+
+class PatchDiscriminator(nn.Module):
+    """A score for every overlapping 70x70 patch.
+
+    Parameters
+    ----------
+    channels : of the images that it sees.
+    width : channels of the first layer; it doubles at each of three further ones.
+    spectral_norm : bound each layer's largest singular value to 1 (Miyato et al., 2018).
+
+    Source: Isola et al., "Image-to-Image Translation with Conditional Adversarial Networks", 2017;
+    spectral norm takes the place of its batch norm.
+    """
+
+    stride = 1
+
+    def __init__(self, channels: int, *, width: int, spectral_norm: bool) -> None:
+        super().__init__()
+        layer = _layer(spectral_norm)
+        widths = [channels, width, 2 * width, 4 * width, 8 * width]
+        strides = [2, 2, 2, 1]
+        self.layers = nn.ModuleList(
+            layer(nn.Conv2d(before, after, 4, stride=stride, padding=1))
+            for before, after, stride in zip(widths[:-1], widths[1:], strides, strict=True)
+        )
+        self.score = nn.Conv2d(8 * width, 1, 4, padding=1)
+
+    def forward(self, image: Tensor) -> Judgement:
+        """image (B, C, H, W) of at least 32x32; logits (B, 1, H / 8 - 2, W / 8 - 2), rounded down."""
+        features = []
+        for layer in self.layers:
+            image = _activate(layer(image))
+            features.append(image)
+        return Judgement(self.score(image), features)
+
+
+def _layer(spectral_norm: bool) -> Callable[[nn.Module], nn.Module]:
+    return bounded if spectral_norm else lambda layer: layer
+
+
+def _activate(features: Tensor) -> Tensor:
+    return F.leaky_relu(features, 0.2)

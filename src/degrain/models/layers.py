@@ -1,0 +1,36 @@
+"""What several networks are made of."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class ResidualBlock(nn.Module):
+    """x + convolution(ReLU(convolution(x))); the identity at the start of training."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = start_at_zero(nn.Conv2d(width, width, 3, padding=1))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, width, H, W) to the same shape."""
+        change: Tensor = self.second(F.relu(self.first(features)))
+        return features + change
+
+
+def start_at_zero(layer: nn.Conv2d) -> nn.Conv2d:
+    """The same layer with weights and bias at zero, so that its branch starts without effect."""
+    nn.init.zeros_(layer.weight)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+def with_level_map(image: Tensor, sigma: Tensor) -> Tensor:
+    """The image (B, C, H, W) and a constant map of sigma (B,) as one more channel."""
+    batch, _, height, width = image.shape
+    level = sigma.to(image.dtype).view(batch, 1, 1, 1).expand(batch, 1, height, width)
+    return torch.cat([image, level], dim=1)

@@ -1,0 +1,67 @@
+"""The default generator: a residual U-Net that is told the noise level."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from degrain.models.layers import ResidualBlock, start_at_zero, with_level_map
+
+
+class Unet(nn.Module):
+    """Residual U-Net on the image and a map of its noise level.
+
+    It predicts the noise, which is subtracted from its input; as the last layer starts at zero,
+    an untrained network returns its input.
+
+    Parameters
+    ----------
+    channels : of the image.
+    widths : channels at each scale, the finest first; each scale halves the image.
+    blocks : residual blocks at each scale, down and up alike.
+
+    Source: Ronneberger et al., "U-Net", 2015; residual blocks, additive skips and the level map
+    as in Zhang et al., "Plug-and-Play Image Restoration with Deep Denoiser Prior", 2021.
+    """
+
+    def __init__(self, channels: int, *, widths: Sequence[int], blocks: int) -> None:
+        super().__init__()
+        self.stride = 2 ** (len(widths) - 1)
+        self.reach_px = _reach(len(widths), blocks)
+        steps = list(pairwise(widths))
+        self.head = nn.Conv2d(channels + 1, widths[0], 3, padding=1)
+        self.down = nn.ModuleList(_scale(width, blocks) for width in widths[:-1])
+        self.shrink = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in steps)
+        self.bottom = _scale(widths[-1], 2 * blocks)
+        self.grow = nn.ModuleList(nn.ConvTranspose2d(coarse, fine, 2, stride=2) for fine, coarse in steps)
+        self.up = nn.ModuleList(_scale(width, blocks) for width in widths[:-1])
+        self.tail = start_at_zero(nn.Conv2d(widths[0], channels, 3, padding=1))
+
+    def forward(self, noisy: Tensor, sigma: Tensor) -> Tensor:
+        """noisy (B, C, H, W) with H and W multiples of `stride`; sigma (B,) on the image's scale."""
+        features = self.head(with_level_map(noisy, sigma))
+        skips = []
+        for scale, shrink in zip(self.down, self.shrink, strict=True):
+            features = scale(features)
+            skips.append(features)
+            features = shrink(features)
+        features = self.bottom(features)
+        for scale, grow, skip in zip(reversed(self.up), reversed(self.grow), reversed(skips), strict=True):
+            features = scale(grow(features) + skip)
+        noise: Tensor = self.tail(F.relu(features))
+        return noisy - noise.to(noisy.dtype)
+
+
+def _scale(width: int, blocks: int) -> nn.Sequential:
+    return nn.Sequential(*(ResidualBlock(width) for _ in range(blocks)))
+
+
+def _reach(scales: int, blocks: int) -> int:
+    """How far, in pixels, the input can lie from the output it changes, rounded up."""
+    # Two convolutions a block, each one pixel of its scale; twice at every scale, down and up.
+    coarsest: int = 2 ** (scales - 1)
+    convolutions = 4 * blocks * (2 * coarsest - 1)
+    return convolutions + 2 + 2 * coarsest

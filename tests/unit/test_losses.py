@@ -1,0 +1,87 @@
+"""Losses against their formulae, and the directions they push in."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from degrain.build.adversarial_losses import ADVERSARIAL
+from degrain.build.pixel_losses import PIXEL
+from degrain.losses.features import feature_matching
+
+FORMULAE = {
+    "l1": lambda d: abs(d),
+    "mse": lambda d: d * d,
+    "charbonnier": lambda d: math.sqrt(d * d + 1e-6),
+}
+
+
+@pytest.mark.parametrize("name", PIXEL)
+def test_pixel_loss_follows_its_formula(name) -> None:
+    clean, restored = torch.rand(3, 2, 4, 5, dtype=torch.float64), torch.rand(3, 2, 4, 5, dtype=torch.float64)
+    differences = (restored - clean).flatten(1).tolist()
+    expected = [sum(FORMULAE[name](d) for d in row) / len(row) for row in differences]
+    torch.testing.assert_close(PIXEL[name](restored, clean), torch.tensor(expected, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("name", PIXEL)
+def test_pixel_loss_has_the_right_gradient(name) -> None:
+    clean = torch.rand(2, 1, 3, 3, dtype=torch.float64)
+    restored = (clean + 0.3).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: PIXEL[name](x, clean), restored)
+
+
+def logistic(name, real, fake):
+    """Value of (generator, discriminator) losses at single logits, by hand."""
+    sigmoid = lambda x: 1 / (1 + math.exp(-x))  # noqa: E731
+    return {
+        "non-saturating": (-math.log(sigmoid(fake)), -math.log(sigmoid(real)) - math.log(1 - sigmoid(fake))),
+        "hinge": (-fake, max(0, 1 - real) + max(0, 1 + fake)),
+        "lsgan": ((fake - 1) ** 2 / 2, ((real - 1) ** 2 + fake**2) / 2),
+    }[name]
+
+
+@pytest.mark.parametrize("name", ADVERSARIAL)
+@pytest.mark.parametrize(("real", "fake"), [(0.3, -0.7), (2.0, 1.5), (-4.0, 3.0)])
+def test_adversarial_loss_follows_its_formula(name, real, fake) -> None:
+    pair = ADVERSARIAL[name]
+    logits = torch.full((2, 1, 3, 3), real), torch.full((2, 1, 3, 3), fake)
+    for loss, expected in zip((pair.generator, pair.discriminator), logistic(name, real, fake), strict=True):
+        torch.testing.assert_close(loss(*logits), torch.full((2,), expected, dtype=torch.float32))
+
+
+@pytest.mark.parametrize("name", ADVERSARIAL)
+def test_players_pull_the_fake_logits_apart(name) -> None:
+    real, fake = torch.tensor([[0.5]]), torch.tensor([[0.1]], requires_grad=True)
+    pair = ADVERSARIAL[name]
+    generator = torch.autograd.grad(pair.generator(real, fake).sum(), fake)[0]
+    discriminator = torch.autograd.grad(pair.discriminator(real, fake).sum(), fake)[0]
+    assert generator < 0 < discriminator
+
+
+@pytest.mark.parametrize("name", ADVERSARIAL)
+def test_extreme_logits_stay_finite(name) -> None:
+    pair = ADVERSARIAL[name]
+    for logits in (torch.full((1, 4), 1e4), torch.full((1, 4), -1e4)):
+        assert torch.isfinite(pair.generator(logits, -logits)).all()
+        assert torch.isfinite(pair.discriminator(logits, -logits)).all()
+
+
+def test_feature_matching_averages_layers_not_values() -> None:
+    restored = [torch.ones(2, 3, 4, 4), torch.zeros(2, 1, 2, 2)]
+    clean = [torch.zeros(2, 3, 4, 4), torch.full((2, 1, 2, 2), 3.0)]
+    torch.testing.assert_close(feature_matching(restored, clean), torch.tensor([2.0, 2.0]))
+
+
+def test_feature_matching_of_unequal_lists_is_refused() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        feature_matching([torch.ones(1, 1), torch.ones(1, 1)], [torch.ones(1, 1)])
+
+
+def test_losses_are_one_value_a_sample() -> None:
+    restored, clean = torch.rand(4, 3, 5, 5), torch.rand(4, 3, 5, 5)
+    for loss in PIXEL.values():
+        alone = torch.cat([loss(restored[i : i + 1], clean[i : i + 1]) for i in range(4)])
+        torch.testing.assert_close(loss(restored, clean), alone)

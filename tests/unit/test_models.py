@@ -1,0 +1,124 @@
+"""Laws of the networks."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from degrain.build.discriminator import build_discriminator
+from degrain.build.generator import build_generator, load_generator, save_generator
+from degrain.errors import DegrainError
+from degrain.models.discriminators import PatchDiscriminator, UnetDiscriminator
+from degrain.models.dncnn import Dncnn
+from degrain.models.unet import Unet
+
+
+def trained_like(network: nn.Module) -> nn.Module:
+    """Weights away from their start, which makes networks of ours do nothing."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.copy_(torch.randn(weight.shape, generator=generator) / weight[0].numel() ** 0.5)
+    return network.eval()
+
+
+GENERATORS = [
+    lambda channels: Unet(channels, widths=[4, 6, 8], blocks=1),
+    lambda channels: Unet(channels, widths=[4], blocks=2),
+    lambda channels: Dncnn(channels, depth=5, width=6),
+]
+
+
+@pytest.mark.parametrize("make", GENERATORS)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_untrained_generator_returns_its_input(make, channels) -> None:
+    noisy = torch.rand(2, channels, 16, 24)
+    assert torch.equal(make(channels)(noisy, torch.tensor([0.1, 0.2])), noisy)
+
+
+@pytest.mark.parametrize("make", GENERATORS)
+def test_no_output_depends_on_what_is_out_of_reach(make) -> None:
+    network = trained_like(make(1))
+    noisy = torch.rand(1, 1, 96, 8, requires_grad=True)
+    row = 40
+    network(noisy, torch.tensor([0.1]))[0, 0, row].sum().backward()
+    seen = noisy.grad[0, 0].abs().sum(1).nonzero().flatten()
+    assert seen.min() >= row - network.reach_px
+    assert seen.max() <= row + network.reach_px
+    assert seen.max() - seen.min() > 2  # it does look around
+
+
+@pytest.mark.parametrize("make", GENERATORS)
+def test_restoring_a_batch_equals_restoring_one_by_one(make) -> None:
+    network = trained_like(make(3))
+    noisy, sigma = torch.rand(3, 3, 16, 16), torch.tensor([0.02, 0.1, 0.2])
+    alone = torch.cat([network(noisy[i : i + 1], sigma[i : i + 1]) for i in range(3)])
+    torch.testing.assert_close(network(noisy, sigma), alone, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("make", GENERATORS)
+def test_sigma_changes_the_result(make) -> None:
+    network, noisy = trained_like(make(1)), torch.rand(1, 1, 16, 16)
+    assert not torch.allclose(network(noisy, torch.tensor([0.0])), network(noisy, torch.tensor([0.3])))
+
+
+@pytest.mark.parametrize("spectral_norm", [True, False])
+def test_unet_discriminator_scores_every_pixel(spectral_norm) -> None:
+    judgement = UnetDiscriminator(3, width=4, spectral_norm=spectral_norm)(torch.rand(2, 3, 16, 24))
+    assert judgement.logits.shape == (2, 1, 16, 24)
+    assert all(len(feature) == 2 for feature in judgement.features)
+
+
+@pytest.mark.parametrize("side", [32, 64, 96])
+def test_patch_discriminator_scores_every_patch(side) -> None:
+    judgement = PatchDiscriminator(1, width=4, spectral_norm=True)(torch.rand(2, 1, side, side))
+    assert judgement.logits.shape == (2, 1, side // 8 - 2, side // 8 - 2)
+
+
+@pytest.mark.parametrize("make", [UnetDiscriminator, PatchDiscriminator])
+def test_spectral_norm_bounds_the_largest_singular_value(make) -> None:
+    torch.manual_seed(0)
+    network = make(1, width=4, spectral_norm=True)
+    with torch.no_grad():
+        for layer in network.modules():
+            if hasattr(layer, "parametrizations"):
+                layer.parametrizations.weight.original.mul_(50)
+        for _ in range(50):
+            network(torch.rand(2, 1, 32, 32))
+    network.eval()
+    bounded = [layer for layer in network.modules() if hasattr(layer, "parametrizations")]
+    assert len(bounded) >= 4
+    for layer in bounded:
+        outputs_first = (
+            layer.weight.transpose(0, 1) if isinstance(layer, nn.ConvTranspose2d) else layer.weight
+        )
+        assert torch.linalg.matrix_norm(outputs_first.flatten(1), 2).item() == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize("kind", ["unet", "patchgan"])
+def test_conditional_discriminator_sees_twice_the_channels(make_params, kind) -> None:
+    section = make_params(
+        {"train": {"discriminator": {"kind": kind, "conditional": True}}}
+    ).train.discriminator
+    assert build_discriminator(section, 3)(torch.rand(1, 6, 32, 32)).logits.shape[0] == 1
+
+
+@pytest.mark.parametrize("kind", ["unet", "dncnn"])
+def test_saved_generator_loads_to_the_same_function(make_params, kind, tmp_path) -> None:
+    model = make_params({"model": {"generator": kind}}).model
+    network = trained_like(build_generator(model, 3))
+    save_generator(tmp_path / "g.safetensors", network, model, 3)
+    loaded, channels = load_generator(tmp_path / "g.safetensors")
+    noisy, sigma = torch.rand(1, 3, 16, 16), torch.tensor([0.1])
+    assert channels == 3
+    assert torch.equal(loaded(noisy, sigma), network(noisy, sigma))
+
+
+def test_file_that_holds_no_generator_is_refused(tmp_path) -> None:
+    path = tmp_path / "g.safetensors"
+    with pytest.raises(DegrainError, match="no generator there"):
+        load_generator(path)
+    path.write_bytes(b"not weights at all")
+    with pytest.raises(DegrainError, match="expected a generator that degrain saved"):
+        load_generator(path)
