@@ -1,0 +1,1 @@
+"""Image sets, from files on disk to training batches."""

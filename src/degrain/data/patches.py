@@ -1,0 +1,168 @@
+"""Training patches: cut once into memory-mapped shards, read as batches with fresh noise."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from degrain.errors import DegrainError
+from degrain.files import atomic_write, sha256_file, write_json
+from degrain.params import Patches
+from degrain.seeding import seeded_generator
+
+Bytes = NDArray[np.uint8]
+SHARD_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one training step sees.
+
+    clean, noisy : (B, C, H, W) float32, clean in [0, 1], noisy not clipped unless quantised.
+    sigma : (B,) root mean square of the noise, on the same scale.
+    """
+
+    clean: Tensor
+    noisy: Tensor
+    sigma: Tensor
+
+
+class Degrade(Protocol):
+    """What makes a batch noisy: clean (B, C, H, W) to (noisy, sigma (B,))."""
+
+    def __call__(self, clean: Tensor, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Draw levels and noise from `generator`."""
+        ...
+
+
+def cut_patches(image: Bytes, patches: Patches) -> Bytes:
+    """Overlapping patches that are not flat: (H, W, C) to (N, size, size, C), both uint8.
+
+    The last row and column are moved inwards, so that every pixel of the image can be seen.
+    """
+    size = patches.size
+    cuts = [
+        image[y : y + size, x : x + size]
+        for y in _offsets(image.shape[0], size, patches.stride)
+        for x in _offsets(image.shape[1], size, patches.stride)
+    ]
+    kept = [cut for cut in cuts if cut.std(axis=(0, 1)).mean() >= patches.min_contrast_255]
+    return np.stack(kept) if kept else np.empty((0, size, size, image.shape[2]), np.uint8)
+
+
+def _offsets(length: int, size: int, stride: int) -> list[int]:
+    """0, stride, 2 stride, ... and the last one that fits."""
+    last = length - size
+    return sorted({*range(0, last + 1, stride), last}) if last >= 0 else []
+
+
+def write_shards(patches: Iterable[Bytes], folder: Path) -> int:
+    """Write groups of patches (N, P, P, C) to shards and their index; returns how many patches.
+
+    Raises
+    ------
+    DegrainError : there is not one patch.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    entries = [
+        _write_shard(folder / f"train_{number:03d}.npy", shard)
+        for number, shard in enumerate(_grouped(patches))
+    ]
+    count = sum(int(entry["patches"]) for entry in entries)
+    if not count:
+        msg = (
+            "no training patch is left: every patch of every training image is flatter than "
+            "patches.min_contrast_255 in params.yaml; lower it or add images"
+        )
+        raise DegrainError(msg)
+    write_json(folder / "index.json", {"patches": count, "shards": entries})
+    return count
+
+
+def _grouped(patches: Iterable[Bytes]) -> Iterator[Bytes]:
+    """Join small groups until they fill a shard."""
+    held: list[Bytes] = []
+    for group in patches:
+        held.append(group)
+        if sum(part.nbytes for part in held) >= SHARD_BYTES:
+            yield np.concatenate(held)
+            held = []
+    if held:
+        yield np.concatenate(held)
+
+
+def _write_shard(path: Path, patches: Bytes) -> dict[str, str | int]:
+    with atomic_write(path) as aside, aside.open("wb") as file:
+        np.save(file, patches, allow_pickle=False)
+    return {"file": path.name, "patches": len(patches), "sha256": sha256_file(path)}
+
+
+class PatchDataset:
+    """Batches of random crops in random orientations, made noisy afresh.
+
+    The batch of a step depends on the seed and the step alone, so a resumed training sees what an
+    uninterrupted one would.
+
+    Parameters
+    ----------
+    folder : of the shards and their index.json.
+    degrade : draws the noise.
+    crop : side of the crops, in pixels.
+    seed : anything that tells one stage's draws from another's.
+    """
+
+    def __init__(self, folder: Path, degrade: Degrade, *, batch_size: int, crop: int, seed: str) -> None:
+        index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+        self.shards = [
+            np.load(folder / shard["file"], mmap_mode="r", allow_pickle=False) for shard in index["shards"]
+        ]
+        self.ends = np.cumsum([len(shard) for shard in self.shards])
+        self.degrade, self.batch_size, self.crop, self.seed = degrade, batch_size, crop, seed
+
+    def __len__(self) -> int:
+        return int(self.ends[-1])
+
+    def batch(self, step: int) -> Batch:
+        """The batch of one step, on the CPU."""
+        generator = seeded_generator(self.seed, step)
+        draws = torch.rand((self.batch_size, 4), generator=generator, dtype=torch.float64).numpy()
+        crops = np.stack([self._crop(*row) for row in draws])
+        clean = torch.from_numpy(crops).permute(0, 3, 1, 2).float().div_(255)
+        noisy, sigma = self.degrade(clean, generator=generator)
+        return Batch(clean, noisy, sigma)
+
+    def _crop(self, which: float, down: float, right: float, symmetry: float) -> Bytes:
+        """A crop from four draws in [0, 1)."""
+        index = int(which * len(self))
+        number = int(np.searchsorted(self.ends, index, side="right"))
+        patch = self.shards[number][index - int(self.ends[number])]  # counted from the end of the shard
+        room = patch.shape[0] - self.crop + 1
+        y, x = int(down * room), int(right * room)
+        return turn(patch[y : y + self.crop, x : x + self.crop], int(symmetry * 8))
+
+    def batches(self, start: int, stop: int) -> Iterator[Batch]:
+        """The batches of the steps from start to stop, prepared ahead on a thread."""
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            ahead: list[Future[Batch]] = [
+                pool.submit(self.batch, step) for step in range(start, min(start + 3, stop))
+            ]
+            for step in range(start, stop):
+                batch = ahead.pop(0).result()
+                if step + 3 < stop:
+                    ahead.append(pool.submit(self.batch, step + 3))
+                yield batch
+
+
+def turn(image: Bytes, symmetry: int) -> Bytes:
+    """One of the 8 symmetries of the square, 0 the identity: (H, H, C) to the same shape."""
+    turned = np.rot90(image, symmetry % 4)
+    return turned[:, ::-1] if symmetry >= 4 else turned
