@@ -1,0 +1,70 @@
+"""A generator as an MLflow model: code, weights and what they need, without any pickle."""
+
+from __future__ import annotations
+
+import warnings
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from degrain.tracking.session import Session
+
+PACKAGE = Path(__file__).parents[1]
+CODE = PACKAGE / "mlflow_model.py"  # MLflow runs this file; nothing here imports it
+
+# What restoring an image takes; scikit-image estimates noise with pywavelets, which it does not require.
+REQUIREMENTS = (
+    "imagecodecs",
+    "mlflow",
+    "numpy",
+    "pillow",
+    "pydantic",
+    "pywavelets",
+    "pyyaml",
+    "safetensors",
+    "scikit-image",
+    "torch",
+)
+
+
+def deliver_generator(session: Session, weights: Path) -> None:
+    """Log a generator's safetensors file with the code that runs it.
+
+    The package goes along with the weights, so that the model loads where degrain is not installed
+    and keeps its meaning when the code moves on.
+    """
+    import mlflow
+    from mlflow.models import Model
+
+    mlflow.set_experiment(experiment_id=session.client.get_run(session.run_id).info.experiment_id)
+    with warnings.catch_warnings():
+        # The first is about classes of MLflow's own; an example would only repeat the signature.
+        for message in (".*Any type hint is inferred as AnyType", ".*input example was not provided"):
+            warnings.filterwarnings("ignore", message=message, category=UserWarning)
+        # mlflow.pyfunc.log_model is the same for an active run, which ours is not: that would end it.
+        Model.log(
+            None,
+            mlflow.pyfunc,
+            name="generator",
+            run_id=session.run_id,
+            python_model=str(CODE),
+            artifacts={"weights": str(weights)},
+            code_paths=[str(PACKAGE)],
+            signature=_signature(),
+            pip_requirements=_requirements(),
+        )
+
+
+def _requirements() -> list[str]:
+    """The versions at work, less local labels such as +cpu, which no package index has."""
+    return [f"{name}=={version(name).partition('+')[0]}" for name in REQUIREMENTS]
+
+
+def _signature() -> object:
+    """Batches (B, H, W, C) of any size in, the same out, and one level of noise for the batch."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import DataType, ParamSchema, ParamSpec, Schema, TensorSpec
+
+    images = Schema([TensorSpec(np.dtype(np.float32), (-1, -1, -1, -1))])
+    return ModelSignature(images, images, ParamSchema([ParamSpec("sigma_255", DataType.double, -1.0)]))

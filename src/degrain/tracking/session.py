@@ -1,0 +1,139 @@
+"""Delivery to one MLflow run: in order, and patient with a store that is away."""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from degrain.tracking.store import require_answer, without_login
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+RETRY_AFTER_S = 60.0
+
+logger = logging.getLogger(__name__)
+
+
+class Monitor(Protocol):
+    """Something that logs on its own, in a thread, while the run goes on."""
+
+    def start(self) -> None:
+        """Begin."""
+        ...
+
+    def finish(self) -> None:
+        """End, and log what is left."""
+        ...
+
+
+@dataclass(frozen=True)
+class Session:
+    """A run that exists in the store.
+
+    Attributes
+    ----------
+    monitor : of processor, memory, disk and network.
+    continued : whether the run was begun by a process that was killed.
+    last_steps : the last step of every metric that a continued run has.
+    pictures : (name, step) of the pictures that a continued run has.
+    """
+
+    client: MlflowClient
+    run_id: str
+    monitor: Monitor
+    continued: bool = False
+    last_steps: dict[str, int] = field(default_factory=dict)
+    pictures: frozenset[tuple[str, int]] = frozenset()
+
+    def end(self, status: str) -> None:
+        """Stop the monitor and close the run."""
+        self.monitor.finish()
+        self.client.set_terminated(self.run_id, status)
+
+
+Delivery = Callable[[Session], object]
+
+
+class Outbox:
+    """Deliveries to one run, in the order they were put in.
+
+    The first failure warns; from then on deliveries wait and are tried again every minute. What the
+    store refuses outright is dropped with a warning of its own. Nothing is ever raised.
+
+    Parameters
+    ----------
+    uri : of the store.
+    open_session : creates or continues the run; called when something is first sent.
+    """
+
+    def __init__(self, uri: str, open_session: Callable[[], Session]) -> None:
+        self._uri, self._open_session = uri, open_session
+        self._session: Session | None = None
+        self._waiting: deque[Delivery] = deque()
+        self._not_before_s = 0.0
+        self._has_warned = False
+
+    def put(self, delivery: Delivery, *, at_once: bool = False) -> None:
+        """Queue a delivery and send all that waits.
+
+        Parameters
+        ----------
+        at_once : even if the store was away a moment ago.
+        """
+        self._waiting.append(delivery)
+        if not at_once and time.monotonic() < self._not_before_s:
+            return
+        try:
+            require_answer(self._uri)
+            with _quiet():
+                self._send()
+        except Exception as error:  # a view of the training must not stop it, whatever goes wrong
+            self._not_before_s = time.monotonic() + RETRY_AFTER_S
+            self._warn_once(error)
+
+    def _send(self) -> None:
+        self._session = self._session or self._open_session()
+        while self._waiting:
+            try:
+                self._waiting[0](self._session)
+            except Exception as error:
+                if not is_refusal(error):
+                    raise
+                logger.warning("MLflow did not take an entry of run %s: %s", self._session.run_id, error)
+            self._waiting.popleft()
+
+    def _warn_once(self, error: Exception) -> None:
+        if not self._has_warned:
+            self._has_warned = True
+            logger.warning(
+                "MLflow at %s cannot be used: %s. Going on without it and trying again every %.0f s; "
+                "the results are written to files all the same. MLFLOW_TRACKING_URI names another store.",
+                without_login(self._uri),
+                error,
+                RETRY_AFTER_S,
+            )
+
+
+def is_refusal(error: Exception) -> bool:
+    """Whether trying again is pointless."""
+    from mlflow.exceptions import MlflowException
+
+    if isinstance(error, MlflowException):
+        status: int = error.get_http_status_code()  # type: ignore[no-untyped-call]
+        return 400 <= status < 500
+    return not isinstance(error, OSError) or isinstance(error, FileNotFoundError)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hide what MLflow's own code is warned of, which its users cannot change."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"mlflow\.")
+        yield

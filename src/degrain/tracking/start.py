@@ -1,0 +1,185 @@
+"""How runs begin: fresh, continued after a kill, or below the training whose model they evaluate."""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from degrain.files import sha256_file, write_json
+from degrain.params import Params
+from degrain.tracking.describe import deliver_description, describe, is_gone, sha256_files
+from degrain.tracking.run import Run
+from degrain.tracking.session import Monitor, Outbox, Session, is_refusal
+from degrain.tracking.store import Store, open_store, project_root, tracking_uri
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run as StoredRun
+
+# Every image's hash is in one of these.
+DATA = (Path("data/raw/manifest.csv"), Path("data/noisy/manifest.csv"), Path("data/patches/index.json"))
+PICTURE_FILE = re.compile(r"images/(?P<key>.+)[+%]step[+%](?P<step>\d+)[+%]timestamp.*")
+
+
+@contextmanager
+def training_run(
+    stage: str,
+    params: Params,
+    folder: Path,
+    *,
+    pretrained: Path | None = None,
+    data: Sequence[Path] = DATA,
+) -> Iterator[Run]:
+    """Follow a training stage in MLflow.
+
+    Parameters
+    ----------
+    stage : pretrain or train.
+    folder : of the stage's checkpoint, where the run is remembered: a training that was killed goes on
+        in the same run. Where the store does not know that run, a fresh one begins.
+    pretrained : the generator that the training starts from.
+    data : files that stand for all data of the stage.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    remembered, hashes = folder / "mlflow_run.json", sha256_files(data)
+    tags = describe(stage, hashes)
+    if pretrained:
+        tags["pretrained.sha256"] = sha256_file(pretrained)
+
+    def open_run(store: Store) -> Session:
+        return _continue(store, tags, remembered) or _create(store, tags, remembered)
+
+    with _follow(stage, params, hashes, open_run) as run:
+        yield run
+
+
+@contextmanager
+def evaluation_run(
+    params: Params, model: Path, *, pretrained: Path | None = None, data: Sequence[Path] = DATA
+) -> Iterator[Run]:
+    """Follow an evaluation in MLflow, as a child of the run that trained the model.
+
+    Where the store does not know that run (a model out of a cache or from another machine), the
+    evaluation stands alone.
+
+    Parameters
+    ----------
+    model : the generator that the last training stage wrote.
+    pretrained : the one that the training started from.
+    data : files that stand for all data of the stage.
+    """
+    hashes = sha256_files(data)
+    tags = describe("evaluate", hashes) | {"model.sha256": sha256_file(model)}
+    if pretrained:
+        tags["pretrained.sha256"] = sha256_file(pretrained)
+
+    def open_run(store: Store) -> Session:
+        return _create(store, tags | _parent(store, tags["model.sha256"]))
+
+    with _follow("evaluate", params, hashes, open_run) as run:
+        yield run
+
+
+@contextmanager
+def _follow(
+    stage: str, params: Params, hashes: dict[str, str], open_run: Callable[[Store], Session]
+) -> Iterator[Run]:
+    """A run from its first entries to its end, whichever way the stage ends."""
+    uri = tracking_uri(project_root(Path.cwd()))
+
+    def open_session() -> Session:
+        store = open_store(uri, params.tracking.experiment)
+        session = open_run(store)
+        _end_killed_runs(store)
+        session.monitor.start()
+        return session
+
+    outbox = Outbox(uri, open_session)
+    outbox.put(partial(deliver_description, stage=stage, params=params, hashes=hashes))
+    run = Run(outbox)
+    try:
+        yield run
+    except BaseException as error:
+        run.close("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        raise
+    run.close("FINISHED")
+
+
+def _create(store: Store, tags: dict[str, str], remember_in: Path | None = None) -> Session:
+    run_id = store.client.create_run(store.experiment_id, tags=tags).info.run_id
+    # By the time a store comes back, the training may have ended and its checkpoint be gone.
+    if remember_in and remember_in.parent.is_dir():
+        write_json(remember_in, {"run_id": run_id})
+    return Session(store.client, run_id, _monitor(run_id))
+
+
+def _continue(store: Store, tags: dict[str, str], remembered_in: Path) -> Session | None:
+    """The run of a process that was killed, if the store still has it."""
+    run = _remembered(store, remembered_in)
+    if run is None:
+        return None
+    client, run_id = store.client, run.info.run_id
+    client.set_tag(run_id, "degrain.process", tags["degrain.process"])
+    client.update_run(run_id, "RUNNING")
+    curves = [name for name in run.data.metrics if not name.startswith("system/")]
+    files = [PICTURE_FILE.fullmatch(file.path) for file in client.list_artifacts(run_id, "images")]
+    return Session(
+        client,
+        run_id,
+        _monitor(run_id, continued=True),
+        continued=True,
+        pictures=frozenset(), last_steps={name: max(p.step for p in client.get_metric_history(run_id, name)) for name in curves},
+
+    )
+
+
+def _remembered(store: Store, file: Path) -> StoredRun | None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        run = store.client.get_run(json.loads(file.read_text(encoding="utf-8"))["run_id"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+    except MlflowException as error:
+        if is_refusal(error):
+            return None
+        raise
+    usable = run.info.experiment_id == store.experiment_id and run.info.lifecycle_stage == "active"
+    return run if usable else None
+
+
+def _parent(store: Store, model_sha256: str) -> dict[str, str]:
+    """The tag that puts a run below the newest one that trained the model."""
+    found = store.client.search_runs(
+        [store.experiment_id],
+        f"tags.`model.sha256` = '{model_sha256}' and tags.`dvc.stage` != 'evaluate'",
+        max_results=1,
+        order_by=["attributes.start_time DESC"],
+    )
+    return {"mlflow.parentRunId": found[0].info.run_id} if found else {}
+
+
+def _end_killed_runs(store: Store) -> None:
+    """A process that was killed could not end its run; the next one on the same machine does."""
+    running = store.client.search_runs(
+        [store.experiment_id],
+        f"attributes.status = 'RUNNING' and tags.`degrain.process` LIKE '{platform.node()}:%'",
+    )
+    for run in running:
+        if is_gone(run.data.tags["degrain.process"]):
+            store.client.set_terminated(run.info.run_id, "KILLED")
+
+
+def _monitor(run_id: str, *, continued: bool = False) -> Monitor:
+    """Sample processor, memory, disk and network every ten seconds (MLflow has a variable for it)."""
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+    # It would tell a second time that a server is away.
+    logging.getLogger("mlflow.system_metrics").setLevel(logging.ERROR)
+    return SystemMetricsMonitor(run_id, resume_logging=continued)  # type: ignore[no-untyped-call]

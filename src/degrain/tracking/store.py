@@ -1,0 +1,122 @@
+"""Where runs are kept: the address of the store, its first initialisation, the experiment."""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+import urllib.error
+import urllib.request
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+SQLITE = "sqlite:///"
+PROBE_TIMEOUT_S = 3
+# Creating the tables takes some seconds; whoever comes second waits for it.
+INITIALISE_TIMEOUT_S = 120
+
+# What we would rather have than MLflow's defaults, where the user has not chosen.
+ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # 7 take four minutes
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+
+
+@dataclass(frozen=True)
+class Store:
+    """An open store and the experiment in it that runs belong to."""
+
+    client: MlflowClient
+    experiment_id: str
+
+
+def project_root(folder: Path) -> Path:
+    """The project that `folder` is a checkout of: itself, or the one whose temporary experiment it is.
+
+    `dvc exp run --temp` and `--queue` work in <project>/.dvc/tmp/exps/<...>, which is deleted afterwards.
+    """
+    for parent in folder.parents:
+        if parent.parts[-3:] == (".dvc", "tmp", "exps"):
+            return parent.parents[2]
+    return folder
+
+
+def tracking_uri(root: Path) -> str:
+    """`MLFLOW_TRACKING_URI`, or mlflow.db in the project; always absolute, as experiments run elsewhere."""
+    given = os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}mlflow.db"
+    if given.startswith(SQLITE):
+        return f"{SQLITE}{root / given.removeprefix(SQLITE)}"
+    return given
+
+
+def without_login(uri: str) -> str:
+    """An address without the user's name and password, if they stand in it."""
+    return re.sub("//[^/@]*@", "//", uri)
+
+
+def require_answer(uri: str) -> None:
+    """Find out in seconds what MLflow's own client would find out in minutes.
+
+    Raises
+    ------
+    ConnectionError : no server answers at `uri`.
+    """
+    if not uri.startswith(("http://", "https://")):
+        return
+    try:
+        urllib.request.urlopen(f"{without_login(uri).rstrip('/')}/health", timeout=PROBE_TIMEOUT_S).close()
+    except urllib.error.HTTPError:
+        return  # an answer, too
+    except OSError as error:
+        reason = getattr(error, "reason", error)
+        if not isinstance(reason, ssl.SSLError):  # MLflow has settings of its own for certificates
+            msg = f"no answer ({reason})"
+            raise ConnectionError(msg) from error
+
+
+def open_store(uri: str, experiment: str) -> Store:
+    """Open the store at `uri`, creating its tables and the experiment where they are missing."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    import mlflow
+
+    database = Path(uri.removeprefix(SQLITE).partition("?")[0]) if uri.startswith(SQLITE) else None
+    # The folder must not be the working directory of whoever comes first, which is MLflow's default.
+    artifacts = str(database.parent / "mlartifacts") if database else None
+    mlflow.set_tracking_uri(uri)
+    with _initialising_alone(database):
+        client = mlflow.MlflowClient()
+        return Store(client, _experiment_id(client, experiment, artifacts))
+
+
+def _initialising_alone(database: Path | None) -> AbstractContextManager[object]:
+    """Two processes that create the tables of one database at once break each other's work."""
+    if database is None:
+        return nullcontext()
+    database.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(f"{database}-lock", timeout=INITIALISE_TIMEOUT_S)
+
+
+def _experiment_id(client: MlflowClient, name: str, artifacts: str | None) -> str:
+    from mlflow.exceptions import MlflowException
+
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        try:
+            return client.create_experiment(name, artifact_location=artifacts)
+        except MlflowException:
+            # Another client of the same server was faster.
+            experiment = client.get_experiment_by_name(name)
+            if experiment is None:
+                raise
+    return experiment.experiment_id
