@@ -1,0 +1,106 @@
+"""The step of adversarial training: the discriminator's turn, then the generator's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from degrain.build.adversarial_losses import ADVERSARIAL
+from degrain.build.pixel_losses import PIXEL
+from degrain.compute import Engine
+from degrain.data.patches import Batch
+from degrain.losses.adversarial import AdversarialPair
+from degrain.losses.features import feature_matching
+from degrain.models.discriminators import Judgement
+from degrain.params import Train
+from degrain.training.descend import Stats, descend
+from degrain.training.state import Player, TrainState, frozen
+
+# Little momentum: the direction that fools the discriminator turns with every step.
+BETAS = (0.5, 0.99)
+
+
+@dataclass(frozen=True)
+class AdversarialStep:
+    """Both players in alternation; the generator restores once for both turns.
+
+    Parameters
+    ----------
+    pixel : loss of (restored, clean), one value a sample.
+    adversarial : what each player minimises.
+    conditional : whether the discriminator sees the noisy image beside the one it judges.
+    """
+
+    discriminator: Player
+    pixel: Callable[[Tensor, Tensor], Tensor]
+    pixel_weight: float
+    adversarial: AdversarialPair
+    adversarial_weight: float
+    feature_matching_weight: float
+    conditional: bool
+
+    def __call__(self, state: TrainState, batch: Batch) -> Stats:
+        """Update both players; see `descend` for what it returns and raises."""
+        with state.engine.autocast():
+            restored = state.generator.network(batch.noisy, batch.sigma)
+        return {
+            **self.discriminator_step(state, restored.detach(), batch),
+            **self.generator_step(state, restored, batch),
+        }
+
+    def discriminator_step(self, state: TrainState, restored: Tensor, batch: Batch) -> Stats:
+        """Teach the discriminator to tell restored (B, C, H, W) from clean."""
+        with state.engine.autocast():
+            real = self._judge(batch.clean, batch.noisy).logits.float()
+            fake = self._judge(restored, batch.noisy).logits.float()
+        terms = {"discriminator": self.adversarial.discriminator(real, fake).mean()}
+        accuracy = {
+            "real_accuracy": float((real > 0).float().mean()),
+            "fake_accuracy": float((fake < 0).float().mean()),
+        }
+        return descend(self.discriminator, "discriminator", terms, step=state.step) | accuracy
+
+    def generator_step(self, state: TrainState, restored: Tensor, batch: Batch) -> Stats:
+        """Teach the generator to stay near the clean pixels and to look real."""
+        with frozen(self.discriminator.network), state.engine.autocast():
+            with torch.no_grad():
+                real = self._judge(batch.clean, batch.noisy)
+            fake = self._judge(restored, batch.noisy)
+            adversarial = self.adversarial.generator(real.logits.float(), fake.logits.float())
+            matching = feature_matching(
+                [f.float() for f in fake.features], [f.float() for f in real.features]
+            )
+        terms = {
+            "pixel": self.pixel(restored, batch.clean).mean() * self.pixel_weight,
+            "adversarial": adversarial.mean() * self.adversarial_weight,
+            "feature_matching": matching.mean() * self.feature_matching_weight,
+        }
+        with frozen(self.discriminator.network):
+            return descend(state.generator, "generator", terms, step=state.step)
+
+    def _judge(self, image: Tensor, noisy: Tensor) -> Judgement:
+        seen = torch.cat([image, noisy], dim=1) if self.conditional else image
+        judgement: Judgement = self.discriminator.network(seen)
+        return judgement
+
+
+def adversarial_step(settings: Train, discriminator: Player) -> AdversarialStep:
+    """The step with the terms and weights of the params."""
+    return AdversarialStep(
+        discriminator,
+        PIXEL[settings.pixel.loss],
+        settings.pixel.weight,
+        ADVERSARIAL[settings.adversarial.loss],
+        settings.adversarial.weight,
+        settings.feature_matching.weight,
+        settings.discriminator.conditional,
+    )
+
+
+def discriminator_player(network: nn.Module, lr: float, engine: Engine) -> Player:
+    """The discriminator with its optimiser; spectral norm, not clipping, bounds it."""
+    network = engine.place(network).train()
+    return Player(network, torch.optim.Adam(network.parameters(), lr=lr, betas=BETAS), lr)

@@ -1,0 +1,125 @@
+"""Checkpoints outside DVC's outputs, so that a killed training resumes to the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import filelock
+import psutil
+import torch
+import yaml
+
+from degrain.errors import DegrainError
+from degrain.files import atomic_write, sha256_file
+from degrain.params import Params
+
+ROOT = Path(".checkpoints")
+logger = logging.getLogger(__name__)
+
+
+def stage_key(stage: str, params: Params, *, pipeline: Path = Path("dvc.yaml")) -> str:
+    """Hash of all that decides a stage's result: its params, its input files and its code.
+
+    They are those that dvc.yaml declares, so an edit elsewhere voids no checkpoint.
+    """
+    declared = yaml.safe_load(pipeline.read_text(encoding="utf-8"))["stages"][stage]
+    values = {key: _value(params.model_dump(mode="json"), key) for key in declared["params"]}
+    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
+    for path in sorted(_files(declared["deps"])):
+        digest.update(f"{path.as_posix()} {sha256_file(path)}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _value(values: Any, dotted: str) -> Any:
+    """What {"a": {"b": value}} holds under "a.b"."""
+    for part in dotted.split("."):
+        values = values[part]
+    return values
+
+
+def _files(declared: list[str]) -> Iterator[Path]:
+    for path in map(Path, declared):
+        if path.is_dir():
+            yield from (
+                file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts
+            )
+        else:
+            yield path
+
+
+class Checkpoint:
+    """The last state of one training, in a folder named after everything it depends on."""
+
+    def __init__(self, stage: str, key: str, *, root: Path = ROOT) -> None:
+        self.folder = root / stage / key
+        self.path = self.folder / "state.pt"
+        self._family = _ancestors()
+
+    def save(self, state: dict[str, object]) -> None:
+        """Replace the checkpoint, whole or not at all."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with atomic_write(self.path) as aside:
+            torch.save(state, aside)
+
+    def load(self, device: torch.device) -> dict[str, object] | None:
+        """The last state, or None if there is none.
+
+        Raises
+        ------
+        DegrainError : the file cannot be read.
+        """
+        if not self.path.exists():
+            return None
+        try:
+            state: dict[str, object] = torch.load(self.path, map_location=device, weights_only=True)
+        except (RuntimeError, EOFError, OSError, ValueError) as error:
+            msg = f"{self.path}: not a checkpoint that can be resumed ({error}); delete it to start afresh"
+            raise DegrainError(msg) from error
+        return state
+
+    def finish(self) -> None:
+        """Delete the checkpoint, for its stage has written its outputs.
+
+        It stays where the process that started the stage is gone: then nobody takes the outputs
+        over, and the next `dvc repro` runs the stage again, from here.
+        """
+        if _ancestors() == self._family:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _ancestors() -> list[int]:
+    return [parent.pid for parent in psutil.Process().parents()]
+
+
+@contextmanager
+def alone(stage: str, *, root: Path = ROOT) -> Iterator[None]:
+    """Hold the stage's lock; wait, and say for whom, while another process runs it in this tree.
+
+    The system frees the lock when its holder ends, however it ends.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    lock, holder = filelock.FileLock(root / f"{stage}.lock"), root / f"{stage}.pid"
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout:
+        pid = holder.read_text(encoding="utf-8").strip() if holder.exists() else "unknown"
+        logger.warning(
+            "%s is still being run in this folder by process %s, perhaps left over from a dvc that was killed; "
+            "waiting for it to end (kill %s ends it, and this goes on from there)",
+            *(stage, pid, pid),
+        )
+        lock.acquire()
+    try:
+        holder.write_text(f"{os.getpid()}\n", encoding="utf-8")
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()

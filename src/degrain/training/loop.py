@@ -1,0 +1,99 @@
+"""The training loop: batches in, trained networks out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from tqdm import tqdm
+
+from degrain.compute import Engine
+from degrain.data.patches import Batch, PatchDataset
+from degrain.params import Optimisation
+from degrain.training.checkpoint import Checkpoint
+from degrain.training.descend import Stats
+from degrain.training.progress import Progress
+from degrain.training.schedule import warmup_cosine
+from degrain.training.state import TrainState
+
+CHECKPOINT_SECONDS = 20.0
+
+
+class Log(Protocol):
+    """Where a training tells how it goes."""
+
+    def log_metrics(self, step: int, metrics: dict[str, float]) -> None:
+        """Take the figures of one step."""
+        ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a training does with its state.
+
+    step : updates every player on one batch; returns the terms of the losses.
+    validate : called now and then; returns figures for the curve.
+    """
+
+    settings: Optimisation
+    data: PatchDataset
+    step: Callable[[TrainState, Batch], Stats]
+    validate: Callable[[TrainState], Stats]
+
+
+def fit(state: TrainState, plan: Plan, *, checkpoint: Checkpoint, log: Log, name: str) -> None:
+    """Train to the last step, from wherever the checkpoint left off.
+
+    Raises
+    ------
+    Diverged : a loss is not finite any more; the last good checkpoint is kept.
+    """
+    resumed = checkpoint.load(state.engine.device)
+    if resumed is not None:
+        state.load_state_dict(resumed)
+        tqdm.write(f"{name}: resuming from the checkpoint at step {state.step}")
+    settings, saved_at = plan.settings, time.monotonic()
+    with Progress(name, settings, state.step) as progress:
+        for batch in _on_device(plan.data.batches(state.step, settings.steps), state.engine):
+            stats = _advance(state, batch, plan)
+            log.log_metrics(state.step, stats)
+            progress.advance(stats)
+            if state.step % settings.validate_every == 0 or state.step == settings.steps:
+                figures = _close_interval(state, plan)
+                log.log_metrics(state.step, figures | {"megapixels_per_second": progress.rate})
+                progress.show(figures)
+            if state.step == settings.steps or time.monotonic() - saved_at > CHECKPOINT_SECONDS:
+                checkpoint.save(state.state_dict())
+                saved_at = time.monotonic()
+
+
+def _advance(state: TrainState, batch: Batch, plan: Plan) -> Stats:
+    """One step of everything that moves."""
+    settings = plan.settings
+    factor = warmup_cosine(state.step, steps=settings.steps, warmup_steps=settings.warmup_steps)
+    for player in state.players().values():
+        player.set_lr(factor)
+    stats = plan.step(state, batch)
+    state.step += 1
+    images = settings.batch_size
+    state.ema.update(state.generator.network, images=images, images_seen=state.step * images)
+    for term, value in (stats | {"steps": 1.0}).items():
+        state.sums[term] = state.sums.get(term, 0.0) + value
+    return stats | {"lr": settings.lr * factor}
+
+
+def _close_interval(state: TrainState, plan: Plan) -> Stats:
+    """Validate, and add a row to the curve: the means since the last row, and the figures."""
+    figures = plan.validate(state)
+    steps = state.sums.pop("steps")
+    means = {term: value / steps for term, value in state.sums.items()}
+    state.curve.append({"step": state.step, **means, **figures})
+    state.sums = {}
+    return figures
+
+
+def _on_device(batches: Iterator[Batch], engine: Engine) -> Iterator[Batch]:
+    for batch in batches:
+        yield Batch(engine.send(batch.clean), engine.send(batch.noisy), engine.send(batch.sigma))

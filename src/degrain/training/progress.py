@@ -1,0 +1,44 @@
+"""The line that says how a training goes."""
+
+from __future__ import annotations
+
+from tqdm import tqdm
+
+from degrain.params import Optimisation
+from degrain.training.descend import Stats
+
+
+class Progress:
+    """One line: step, rate, losses, what validation said, time left."""
+
+    def __init__(self, name: str, settings: Optimisation, start: int) -> None:
+        self._bar = tqdm(total=settings.steps, initial=start, desc=name, unit="step", smoothing=0.05)
+        self._pixels = settings.batch_size * settings.patch_size**2
+        self._validated = ""
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    @property
+    def rate(self) -> float:
+        """Megapixels a second so far in this process, validation included."""
+        values = self._bar.format_dict
+        pixels: int = (values["n"] - values["initial"]) * self._pixels
+        return pixels / 1e6 / max(float(values["elapsed"]), 1e-9)
+
+    def advance(self, stats: Stats) -> None:
+        """Count one step."""
+        losses = " ".join(f"{term} {value:.4f}" for term, value in stats.items() if _is_loss(term))
+        self._bar.set_postfix_str(f"{self.rate:.3f} Mpx/s, {losses}{self._validated}", refresh=False)
+        self._bar.update()
+
+    def show(self, figures: Stats) -> None:
+        """Keep the last validation in sight."""
+        self._validated = f", validation {figures['val_psnr']:.2f} dB"
+
+
+def _is_loss(term: str) -> bool:
+    return not term.endswith(("_norm", "_accuracy", "lr"))

@@ -1,0 +1,64 @@
+"""What the params say, as the objects of a training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from degrain.build.degrader import Degrader
+from degrain.compute import Engine
+from degrain.data.noisy import Image, NoisySet
+from degrain.data.patches import PatchDataset
+from degrain.params import Optimisation, Params
+from degrain.training.ema import Ema
+from degrain.training.state import Player, TrainState
+from degrain.training.validation import Validator
+
+PATCHES = Path("data/patches")
+BETAS = (0.9, 0.99)
+
+
+def patch_dataset(params: Params, settings: Optimisation, stage: str) -> PatchDataset:
+    """The training patches of a stage, cut, turned and made noisy as the params say."""
+    return PatchDataset(
+        PATCHES,
+        Degrader(params.noise),
+        batch_size=settings.batch_size,
+        crop=settings.patch_size,
+        seed=f"{params.seed} {stage}",
+    )
+
+
+def validator(params: Params, show: Callable[[str, int, Image], None]) -> Validator:
+    """Measures on the validation set; `show` gets a few of the restored pictures."""
+    return Validator(
+        NoisySet("val"),
+        params.validation,
+        stride=params.model.stride,
+        pictures=params.tracking.pictures,
+        show=show,
+    )
+
+
+def start_state(
+    generator: nn.Module,
+    settings: Optimisation,
+    engine: Engine,
+    *,
+    weight_decay: float = 0.0,
+    discriminator: Player | None = None,
+) -> TrainState:
+    """A training at step 0."""
+    network = engine.place(generator).train()
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=settings.lr, betas=BETAS, weight_decay=weight_decay
+    )
+    return TrainState(
+        engine,
+        Player(network, optimizer, settings.lr, settings.gradient_clip),
+        Ema(network, half_life_images=settings.ema_half_life_images),
+        discriminator,
+    )

@@ -1,0 +1,83 @@
+"""What a training changes: networks, optimisers, averages, and the step it is at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from degrain.compute import Engine
+from degrain.training.ema import Ema
+
+
+@dataclass
+class Player:
+    """A network, its optimiser and how it is driven.
+
+    lr : at the top of the schedule. gradient_clip : largest norm of the gradient, or None.
+    """
+
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    lr: float
+    gradient_clip: float | None = None
+
+    def set_lr(self, factor: float) -> None:
+        """Set the learning rate to a share of its top."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.lr * factor
+
+
+@dataclass
+class TrainState:
+    """Everything that changes during a training; `step` counts the finished ones.
+
+    curve : a row for every validation. sums : of the figures of the steps since the last one.
+    """
+
+    engine: Engine
+    generator: Player
+    ema: Ema
+    discriminator: Player | None = None
+    step: int = 0
+    curve: list[dict[str, float]] = field(default_factory=list)
+    sums: dict[str, float] = field(default_factory=dict)
+
+    def players(self) -> dict[str, Player]:
+        """The players by name."""
+        players = {"generator": self.generator}
+        return players | ({"discriminator": self.discriminator} if self.discriminator else {})
+
+    def state_dict(self) -> dict[str, object]:
+        """All of it, as tensors and plain values."""
+        return {
+            "step": self.step,
+            "curve": self.curve,
+            "sums": self.sums,
+            "ema": self.ema.network.state_dict(),
+            **{
+                name: {"network": player.network.state_dict(), "optimizer": player.optimizer.state_dict()}
+                for name, player in self.players().items()
+            },
+        }
+
+    def load_state_dict(self, state: dict) -> None:  # type: ignore[type-arg]
+        """Become what `state_dict` gave."""
+        self.step, self.curve, self.sums = state["step"], state["curve"], state["sums"]
+        self.ema.network.load_state_dict(state["ema"])
+        for name, player in self.players().items():
+            player.network.load_state_dict(state[name]["network"])
+            player.optimizer.load_state_dict(state[name]["optimizer"])
+
+
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """Let gradients through a network, but none into its weights."""
+    network.requires_grad_(requires_grad=False)
+    try:
+        yield
+    finally:
+        network.requires_grad_(requires_grad=True)
