@@ -1,0 +1,117 @@
+"""The command `degrain`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import degrain
+from degrain.errors import DegrainError
+
+MODEL = Path("models/train/generator.safetensors")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code: 0 done, 1 some of it failed, 2 it could not start."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except DegrainError as error:
+        print(f"degrain: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="degrain", description="Denoise images with networks trained adversarially."
+    )
+    parser.add_argument("--version", action="version", version=f"degrain {degrain.__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_denoise(commands.add_parser("denoise", help="restore images", description=_denoise.__doc__))
+    table = commands.add_parser("table", help="print the results of the last evaluation")
+    table.set_defaults(run=_table)
+    return parser
+
+
+def _add_denoise(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="images, or folders of images")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="OUT", help="folder, or a file for one image"
+    )
+    parser.add_argument(
+        "--sigma",
+        type=_sigma,
+        default=None,
+        metavar="auto|N",
+        help="noise level in units of 255 (default: auto, estimated for each image)",
+    )
+    parser.add_argument(
+        "--strength",
+        type=_share,
+        default=1.0,
+        metavar="S",
+        help="0 keeps the image, 1 is fully denoised (default: 1)",
+    )
+    parser.add_argument(
+        "--model", type=Path, default=MODEL, metavar="FILE", help=f"generator (default: {MODEL})"
+    )
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
+    parser.add_argument("--precision", choices=["auto", "bfloat16", "float32"], default="auto")
+    parser.add_argument(
+        "--threads", type=int, default=None, metavar="N", help="processor threads (default: all cores)"
+    )
+    parser.set_defaults(run=_denoise)
+
+
+def _sigma(text: str) -> float | None:
+    if text == "auto":
+        return None
+    try:
+        sigma = float(text)
+    except ValueError:
+        sigma = -1.0
+    if not 0 <= sigma <= 255:
+        msg = f"{text!r}; expected auto or a number from 0 to 255"
+        raise argparse.ArgumentTypeError(msg)
+    return sigma
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        msg = f"{text!r}; expected a number from 0 to 1"
+        raise argparse.ArgumentTypeError(msg)
+    return share
+
+
+def _denoise(options: argparse.Namespace) -> int:
+    """Restore images of any size in png, jpg, tif or webp; format, bit depth and metadata are kept."""
+    # Imported late: torch takes a second that `degrain --help` need not wait.
+    from degrain.compute import available_threads, start_engine
+    from degrain.denoise import denoise_paths
+    from degrain.params import Compute
+    from degrain.restore import Restorer
+
+    threads = options.threads or available_threads()
+    engine = start_engine(Compute(device=options.device, precision=options.precision, threads=threads))
+    restorer = Restorer.load(options.model, engine)
+    sigma = None if options.sigma is None else options.sigma / 255
+    failures = denoise_paths(options.inputs, options.output, restorer, sigma=sigma, strength=options.strength)
+    for failure in failures:
+        print(f"degrain: {failure}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _table(_: argparse.Namespace) -> int:
+    """Print the result table with the speeds."""
+    from degrain.evaluation.report import result_table
+
+    print(result_table(Path("reports")), end="")
+    return 0

@@ -1,0 +1,182 @@
+"""Restore the user's own files: what goes where, and every other file in spite of a bad one."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from tqdm import tqdm
+
+from degrain.errors import DegrainError, ImageFileError
+from degrain.files import Image, find_images, is_image_name
+from degrain.pictures import read_picture, write_picture
+
+logger = logging.getLogger(__name__)
+
+
+class Restore(Protocol):
+    """Restores one image."""
+
+    def __call__(self, noisy: Image, sigma: float | None) -> Image:
+        """(H, W, C) in [0, 1], C = 1 or 3, any size, to the same shape; sigma None: to be estimated."""
+        ...
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A file that could not be restored, and why."""
+
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        """For the user."""
+        return f"{self.path}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Job:
+    """Restore `source` into `target`."""
+
+    source: Path
+    target: Path
+
+
+def denoise_paths(
+    inputs: Sequence[Path],
+    output: Path,
+    restore: Restore,
+    *,
+    sigma: float | None = None,
+    strength: float = 1.0,
+) -> list[Failure]:
+    """Restore images and all images below folders; returns those that failed, after doing the rest.
+
+    Format, bit depth, transparency and metadata are kept, and below a folder its structure too.
+    Files of the same name are numbered. Existing outputs are replaced.
+
+    Parameters
+    ----------
+    output : a folder; or a file, for a single input file.
+    sigma : root mean square of the noise for images in [0, 1]; None to estimate it for each image.
+    strength : in [0, 1], from the noisy image to the restored one.
+
+    Raises
+    ------
+    DegrainError : before anything is done, if an input would be overwritten or an argument is wrong.
+    """
+    _check_numbers(sigma, strength)
+    jobs, failures = _plan(inputs, output)
+    _check_no_input_is_overwritten(jobs)
+    for job in tqdm(jobs, "images", disable=None if len(jobs) > 1 else True, leave=False):
+        try:
+            _denoise_file(job, restore, sigma, strength)
+        except ImageFileError as error:
+            failures.append(Failure(error.path, f"{error.reason}; {error.advice}"))
+        except Exception as error:  # a full disk or memory at one file; the next may be smaller
+            logger.debug("%s failed", job.source, exc_info=True)
+            failures.append(Failure(job.source, f"{type(error).__name__}: {error}"))
+    return failures
+
+
+def _denoise_file(job: Job, restore: Restore, sigma: float | None, strength: float) -> None:
+    picture = read_picture(job.source)
+    restored = restore(picture.pixels, sigma)
+    if strength < 1:
+        restored = picture.pixels + strength * (restored - picture.pixels)
+    write_picture(job.target, picture, restored)
+
+
+def _check_numbers(sigma: float | None, strength: float) -> None:
+    if not 0 <= strength <= 1:
+        msg = f"strength = {strength}; expected a number from 0 to 1"
+        raise DegrainError(msg)
+    if sigma is not None and not (sigma >= 0 and math.isfinite(sigma)):
+        msg = f"sigma = {sigma}; expected a number of at least 0, or auto"
+        raise DegrainError(msg)
+
+
+def _plan(inputs: Sequence[Path], output: Path) -> tuple[list[Job], list[Failure]]:
+    """What to do, and the inputs with which there is nothing to do."""
+    if _is_output_file(inputs, output):
+        return [Job(inputs[0], output)], []
+    if output.exists() and not output.is_dir():
+        msg = f"{output}: a file; expected a folder for the output"
+        raise DegrainError(msg)
+    jobs: list[Job] = []
+    failures: list[Failure] = []
+    sources: set[Path] = set()
+    targets: set[str] = set()
+    for given in inputs:
+        found = list(_expand(given, output))
+        if not found:
+            reason = "no png, jpg, tif or webp image in it" if given.is_dir() else "no such file or folder"
+            failures.append(Failure(given, reason))
+        for source, relative in found:
+            if source.resolve() not in sources:
+                sources.add(source.resolve())
+                jobs.append(Job(source, output / _unique(relative, targets)))
+    return jobs, failures
+
+
+def _is_output_file(inputs: Sequence[Path], output: Path) -> bool:
+    """Whether `output` names a file; its extension must then be of the input's format."""
+    if output.is_dir() or not is_image_name(output.name):
+        return False
+    if len(inputs) != 1 or inputs[0].is_dir():
+        msg = f"{output}: looks like a file; expected a folder for more than one image"
+        raise DegrainError(msg)
+    (given,) = inputs
+    if is_image_name(given.name) and _format(given) != _format(output):
+        msg = f"{output}: the output has the input's format; expected a name that ends in {given.suffix}"
+        raise DegrainError(msg)
+    return True
+
+
+def _format(path: Path) -> str:
+    suffix = path.suffix.lower()
+    return {".jpeg": ".jpg", ".tiff": ".tif"}.get(suffix, suffix)
+
+
+def _expand(given: Path, output: Path) -> Iterator[tuple[Path, Path]]:
+    """(file, path below the output) of a file, or of every image in a folder."""
+    if given.is_dir():
+        here, there = given.resolve(), output.resolve()
+        earlier_results = there if there != here and there.is_relative_to(here) else None
+        for source in find_images(given):
+            if earlier_results is None or not source.resolve().is_relative_to(earlier_results):
+                yield source, source.relative_to(given)
+    elif given.exists():
+        yield given, Path(given.name)
+
+
+def _unique(relative: Path, targets: set[str]) -> Path:
+    """Number the names that clash, as some file systems do not tell A from a."""
+    name, number = relative, 1
+    while name.as_posix().casefold() in targets:
+        number += 1
+        name = relative.with_stem(f"{relative.stem}-{number}")
+    targets.add(name.as_posix().casefold())
+    return name
+
+
+def _check_no_input_is_overwritten(jobs: Sequence[Job]) -> None:
+    """By the identity of the files, which sees through links and other spellings of a name."""
+    sources = {_identity(job.source) for job in jobs} - {None}
+    for job in jobs:
+        if _identity(job.target) in sources:
+            msg = f"{job.target}: the output would overwrite an input; choose another folder or name"
+            raise DegrainError(msg)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Device and number of a file; None if there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

@@ -1,0 +1,1 @@
+"""Evaluation: per-image results, their summary, pictures."""

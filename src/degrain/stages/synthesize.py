@@ -1,0 +1,24 @@
+"""Stage synthesize: training patches, fixed noisy validation and test sets, a contact sheet."""
+
+from pathlib import Path
+
+from degrain.build.degrader import Degrader
+from degrain.data.synthesis import draw_contact_sheet, make_noisy_sets, make_patches
+from degrain.params import Params
+from degrain.stages._main import run
+
+RAW, PATCHES, NOISY = Path("data/raw"), Path("data/patches"), Path("data/noisy")
+SHEET = Path("reports/contact_sheet.png")
+
+
+def main(params: Params) -> None:
+    """Cut, add noise, draw."""
+    degrader = Degrader(params.noise)
+    count = make_patches(RAW, PATCHES, params.patches)
+    make_noisy_sets(RAW, NOISY, degrader.test_levels(), degrader.at, seed=params.seed)
+    draw_contact_sheet(RAW, NOISY, SHEET)
+    print(f"{count} training patches of {params.patches.size} px; see {SHEET}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,92 @@
+"""dvc.yaml declares every package file that a stage runs, and no other."""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+
+import grimp
+import pytest
+import yaml
+
+from support import ROOT
+
+# No change in these can change an output.
+WITHOUT_EFFECT = {
+    "degrain": "the version",
+    "degrain.stages._main": "how a stage starts, and how its errors are printed",
+    "degrain.errors": "what errors are called",
+    "degrain.params": "checks the values, which DVC follows itself",
+    "degrain.training.progress": "a line on the screen",
+    "degrain.tracking": "MLflow is a view, never the source of truth",
+}
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+
+
+@cache
+def imports() -> grimp.ImportGraph:
+    return grimp.build_graph("degrain", exclude_type_checking_imports=True)
+
+
+def packages_of(module: str) -> set[str]:
+    """a.b.c -> a, a.b: importing a module runs the packages it lies in."""
+    parts = module.split(".")
+    return {".".join(parts[:count]) for count in range(1, len(parts))}
+
+
+def runs(stage: str) -> set[str]:
+    """Every module that a stage imports, directly or not, less those without effect."""
+    found, ahead = set(), {f"degrain.stages.{stage}"}
+    while ahead:
+        module = ahead.pop()
+        if module not in found and not _is_without_effect(module):
+            found.add(module)
+            ahead |= imports().find_modules_directly_imported_by(module) | packages_of(module)
+    return found
+
+
+def _is_without_effect(module: str) -> bool:
+    return (
+        module in WITHOUT_EFFECT or module.startswith("degrain.tracking.") or _says_nothing(path_of(module))
+    )
+
+
+def _says_nothing(path: str) -> bool:
+    """Whether a file holds a docstring alone."""
+    return len(ast.parse((ROOT / path).read_text(encoding="utf-8")).body) <= 1
+
+
+def path_of(module: str) -> str:
+    path = "src/" + module.replace(".", "/")
+    return f"{path}/__init__.py" if (ROOT / path).is_dir() else f"{path}.py"
+
+
+def declared(stage: str) -> set[str]:
+    """The package files among a stage's deps, folders unfolded."""
+    found = set()
+    for path in STAGES[stage]["deps"]:
+        if path.startswith("src/"):
+            files = (ROOT / path).rglob("*.py") if (ROOT / path).is_dir() else [ROOT / path]
+            found |= {file.relative_to(ROOT).as_posix() for file in files}
+    return {path for path in found if not _says_nothing(path)}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_declared_deps_are_the_real_imports(stage: str) -> None:
+    real = {path_of(module) for module in runs(stage)}
+    assert declared(stage) == real, "\n".join(
+        ["deps of this stage in dvc.yaml should be:", *sorted(f"      - {path}" for path in real)]
+    )
+
+
+def test_what_a_change_reruns() -> None:
+    """The promises made to users about what an edit costs."""
+
+    def rerun_by(path: str) -> set[str]:
+        return {stage for stage in STAGES if path in declared(stage)}
+
+    assert "pretrain" not in rerun_by("src/degrain/models/discriminators.py")
+    assert "train" in rerun_by("src/degrain/models/discriminators.py")
+    assert rerun_by("src/degrain/evaluation/pictures.py") == {"evaluate"}
+    assert {"pretrain", "train"} <= rerun_by("src/degrain/models/unet.py")
+    assert not rerun_by("src/degrain/models/unet.py") & {"sources", "download", "synthesize"}
