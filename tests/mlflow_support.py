@@ -31,6 +31,7 @@ def python(code: str, folder: Path, *arguments: str, **variables: str) -> subpro
         cwd=folder,
         env=environment,
         text=True,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )

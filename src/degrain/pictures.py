@@ -154,6 +154,8 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
         if marker == START_OF_SCAN:
             return
         size = 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        if size < 4 or at + size > len(data):  # damaged
+            return
         yield marker, data[at : at + size]
         at += size
 
@@ -174,7 +176,9 @@ def _to_pillow(samples: Array) -> Pillow.Image:
 
 def _extra_samples(page: tifffile.TiffPage) -> list[int]:
     """What the file says of its fourth, or of grey's second, channel."""
-    return [int(kind) for kind in page.extrasamples] or [UNASSOCIATED_ALPHA]
+    return [kind if kind in (0, 1, 2) else UNASSOCIATED_ALPHA for kind in page.extrasamples] or [
+        UNASSOCIATED_ALPHA
+    ]
 
 
 def _encode_tiff(samples: Array, picture: Picture) -> bytes:

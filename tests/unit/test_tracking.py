@@ -200,6 +200,23 @@ def test_run_ends_as_its_stage_does(project, params, error, status):
     assert (stored.info.status, stored.data.metrics) == (status, {"pixel": 0.5})
 
 
+def test_machine_is_watched(project, params, monkeypatch):
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.1")
+    with training_run("pretrain", params, FOLDER, data=DATA):
+        time.sleep(0.5)
+    watched = runs()[0].data.metrics
+    assert 0 <= watched["system/cpu_utilization_percentage"] <= 100
+    assert watched["system/system_memory_usage_megabytes"] > 0
+
+
+def test_picture_of_a_broken_network_stops_nothing(project, params):
+    with training_run("pretrain", params, FOLDER, data=DATA) as run:
+        run.log_picture("astronaut", 1, np.full((4, 4, 1), np.nan, np.float32))
+        run.log_metrics(1, {"pixel": float("nan")})
+    [stored] = runs()
+    assert len(list(Path(stored.info.artifact_uri, "images").glob("*.png"))) == 1
+
+
 # After a kill
 
 TRAIN_AND_DIE = f"""
@@ -364,6 +381,21 @@ def test_an_entry_that_is_refused_costs_only_itself(unheard, params, caplog):
     assert (stored.info.status, stored.data.metrics) == ("FINISHED", {"pixel": 0.5})
     assert len(caplog.messages) == 2
     assert all("did not take" in message for message in caplog.messages)
+
+
+def test_an_entry_that_always_fails_costs_only_itself(unheard, params, monkeypatch, caplog):
+    import mlflow
+
+    def fail(*_args):
+        raise mlflow.MlflowException("no room")  # noqa: EM101
+
+    monkeypatch.setattr(mlflow.MlflowClient, "log_artifact", fail)
+    with training_run("pretrain", params, FOLDER, data=DATA) as run:
+        run.log_artifact(Path("data.csv"))
+        run.log_metrics(1, {"pixel": 0.5})
+    [stored] = runs()
+    assert (stored.info.status, stored.data.metrics) == ("FINISHED", {"pixel": 0.5})
+    assert ["no room" in message for message in caplog.messages] == [True, True]
 
 
 def test_unusable_address_stops_nothing(unheard, params, monkeypatch, caplog):

@@ -58,7 +58,10 @@ def white(dtype: np.dtype[Any]) -> int:
 
 
 def check_size(width: int, height: int) -> None:
-    """Refuse what would fill the memory, before it is decoded."""
+    """Refuse what would fill the memory, before it is decoded, and what has no pixels at all."""
+    if min(width, height) < 1:
+        msg = f"{width}x{height} pixels"
+        raise ValueError(msg)
     if width * height > MAX_PIXELS:
         msg = f"{width}x{height} pixels; at most {MAX_PIXELS // 1_000_000} megapixels are read"
         raise UnsupportedError(msg)

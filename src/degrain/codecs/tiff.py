@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,6 +34,8 @@ def decode_tiff(data: bytes) -> Stored:
     """Decode the only page of a TIFF; palettes and CMYK become RGB."""
     import tifffile
 
+    # It logs whatever is odd about tags that we do not even use.
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         page = only_page(file)
         check_size(page.imagewidth, page.imagelength)
@@ -68,6 +71,9 @@ def _samples(page: tifffile.TiffPage) -> Array:
     if page.samplesperpixel - COLOURS[kind] not in (0, 1):
         msg = f"a TIFF of {page.samplesperpixel} channels; expected grey, RGB or CMYK, and perhaps alpha"
         raise UnsupportedError(msg)
+    if not page.dataoffsets or 0 in page.databytecounts:
+        msg = "truncated: parts of the picture are missing"  # tifffile would make them black
+        raise ValueError(msg)
     samples: Array = page.asarray()
     if page.planarconfig == 2 and samples.ndim == 3:
         samples = np.moveaxis(samples, 0, -1)

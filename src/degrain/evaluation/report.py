@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import platform
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -24,9 +23,10 @@ from degrain.evaluation.tables import (
     with_speeds,
 )
 from degrain.files import sha256_bytes, write_csv, write_json, write_text
+from degrain.tracking import Run
 
 
-def write_results(results: pd.DataFrame, reports: Path, *, bm3d: Path, test: NoisySet) -> Summary:
+def write_results(results: pd.DataFrame, reports: Path, test: NoisySet) -> Summary:
     """Write the per-image table, the summary and the table for people; returns the summary.
 
     BM3D's figures, measured by a command of its own, join the table where they are of the same
@@ -36,7 +36,9 @@ def write_results(results: pd.DataFrame, reports: Path, *, bm3d: Path, test: Noi
     rounded = results.drop(columns=["seconds", "pixels"]).round({"psnr": 4, "ssim": 6})
     write_csv(reports / "results.csv", rounded)
     write_json(reports / "metrics.json", {"methods": summary})
-    write_text(reports / "table.md", markdown_table(summary | read_bm3d(bm3d, test)["methods"]))
+    write_text(
+        reports / "table.md", markdown_table(summary | read_bm3d(reports / "bm3d.json", test)["methods"])
+    )
     return summary
 
 
@@ -53,7 +55,9 @@ def test_sha256(test: NoisySet) -> str:
     return sha256_bytes("\n".join(lines).encode())
 
 
-def write_speeds(path: Path, results: pd.DataFrame, engine: Engine, threads: int, model_sha256: str) -> None:
+def write_speeds(
+    reports: Path, results: pd.DataFrame, engine: Engine, threads: int, model_sha256: str
+) -> None:
     """Write megapixels a second, unless there are figures already of this model on this machine.
 
     Timings differ from run to run; kept figures let a repeated run leave no change behind.
@@ -64,6 +68,7 @@ def write_speeds(path: Path, results: pd.DataFrame, engine: Engine, threads: int
         "threads": threads,
         "model_sha256": model_sha256,
     }
+    path = reports / "speed.json"
     known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     if known.get("setting") != setting:
         write_json(path, {"setting": setting, "mpx_per_s": speeds(results)})
@@ -94,30 +99,31 @@ def _processor() -> str:
     return names[0] if names else platform.processor()
 
 
-def draw_pictures(
-    test: NoisySet, summary: Summary, restored: Path, folder: Path, *, zoom_px: int
-) -> dict[str, Path]:
-    """Draw a comparison for every test image at the middle level; name to file."""
+def draw_pictures(test: NoisySet, summary: Summary, restored: Path, folder: Path, *, zoom_px: int) -> None:
+    """Draw a comparison for every test image at the middle level."""
     level = test.levels[len(test.levels) // 2]
     shown = ["noisy", best_filter(summary, level), "pretrained", "adversarial"]
-    drawn = {}
     for pair in test:
         if pair.level == level:
             images = {_title(name): restored_image(restored, level, name, pair.name) for name in shown}
-            drawn[pair.name] = folder / f"{pair.name}_{level}.png"
-            draw_comparison(images | {"clean": pair.clean}, drawn[pair.name], zoom_px=zoom_px)
-    return drawn
+            path = folder / f"{pair.name}_{level}.png"
+            draw_comparison(images | {"clean": pair.clean}, path, zoom_px=zoom_px)
 
 
 def _title(name: str) -> str:
     return TITLES[name].replace("*", "")
 
 
-def flat_metrics(summary: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, float]:
-    """{"unet": {"sigma_25": {"psnr": 1.0}}} as {"psnr/sigma_25/unet": 1.0}, as MLflow groups them."""
-    return {
+def log_results(log: Run, results: pd.DataFrame, summary: Summary, reports: Path) -> None:
+    """Show an evaluation in MLflow: figures, per-image table, files, pictures."""
+    figures = {
         f"{measure}/{level}/{method}": value
         for method, levels in summary.items()
         for level, measures in levels.items()
         for measure, value in measures.items()
     }
+    log.log_metrics(0, figures | {f"mpx_per_s/{name}": rate for name, rate in speeds(results).items()})
+    log.log_table("results", results)
+    names = ("table.md", "metrics.json", "results.csv", "speed.json")
+    for path in (*(reports / name for name in names), *sorted((reports / "pictures").glob("*.png"))):
+        log.log_artifact(path)

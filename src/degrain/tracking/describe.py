@@ -25,8 +25,8 @@ MADE_HERE = ("dvc.lock", "reports")
 
 
 def sha256_files(paths: Sequence[Path]) -> dict[str, str]:
-    """The hash of every file, by its path."""
-    return {path.as_posix(): sha256_file(path) for path in paths}
+    """The hash of every file that is there, by its path."""
+    return {path.as_posix(): sha256_file(path) for path in paths if path.is_file()}
 
 
 def describe(stage: str, hashes: Mapping[str, str]) -> dict[str, str]:
@@ -61,10 +61,10 @@ def _git_tags() -> dict[str, str]:
 
 
 def deliver_description(session: Session, stage: str, params: Params, hashes: dict[str, str]) -> None:
-    """Send the params and the data sets; a continued run has them, and MLflow lets no param change."""
+    """Send the params and the data sets, unless the run has them: MLflow lets no param change."""
     from mlflow.entities import Dataset, DatasetInput, InputTag, Param
 
-    if session.continued:
+    if session.client.get_run(session.run_id).data.params:
         return
     entries = [Param(*setting) for setting in flatten(params, stage).items()]
     for start in range(0, len(entries), PARAMS_AT_ONCE):

@@ -37,7 +37,7 @@ def deliver_generator(session: Session, weights: Path) -> None:
     import mlflow
     from mlflow.models import Model
 
-    mlflow.set_experiment(experiment_id=session.client.get_run(session.run_id).info.experiment_id)
+    mlflow.set_experiment(experiment_id=session.store.experiment_id)
     with warnings.catch_warnings():
         # The first is about classes of MLflow's own; an example would only repeat the signature.
         for message in (".*Any type hint is inferred as AnyType", ".*input example was not provided"):

@@ -54,7 +54,7 @@ class Run:
     def log_picture(self, name: str, step: int, image: NDArray[np.float32]) -> None:
         """Show an image (H, W, C) in [0, 1] in the picture panel, which has a slider for steps."""
         key = re.sub(r"[^A-Za-z0-9_. -]", "_", name)  # MLflow takes no others
-        pixels = from_float(image, np.dtype(np.uint8))
+        pixels = from_float(np.nan_to_num(image), np.dtype(np.uint8))
         self._outbox.put(partial(_deliver_picture, key=key, step=step, pixels=pixels))
 
     def log_table(self, name: str, frame: pd.DataFrame) -> None:
@@ -82,7 +82,7 @@ class Run:
     def close(self, status: str) -> None:
         """Send what is left and end the run as FINISHED, FAILED or KILLED."""
         self._send_points()
-        self._outbox.put(lambda session: session.end(status), at_once=True)
+        self._outbox.put(lambda session: session.end(status), is_last=True)
 
     def _send_points(self) -> None:
         self._sent_at_s = time.monotonic()
@@ -96,7 +96,8 @@ def _deliver_points(session: Session, points: list[Point]) -> None:
     from mlflow.entities import Metric
 
     new = [Metric(*point) for point in points if point.step > session.last_steps.get(point.name, -1)]
-    session.client.log_batch(session.run_id, metrics=new)
+    if new:
+        session.client.log_batch(session.run_id, metrics=new)
 
 
 def _deliver_picture(session: Session, key: str, step: int, pixels: NDArray[np.uint8]) -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from degrain.tracking.store import require_answer, without_login
+from degrain.tracking.store import Store, require_answer, without_login
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -40,17 +40,20 @@ class Session:
     Attributes
     ----------
     monitor : of processor, memory, disk and network.
-    continued : whether the run was begun by a process that was killed.
     last_steps : the last step of every metric that a continued run has.
     pictures : (name, step) of the pictures that a continued run has.
     """
 
-    client: MlflowClient
+    store: Store
     run_id: str
     monitor: Monitor
-    continued: bool = False
     last_steps: dict[str, int] = field(default_factory=dict)
     pictures: frozenset[tuple[str, int]] = frozenset()
+
+    @property
+    def client(self) -> MlflowClient:
+        """What everything is sent with."""
+        return self.store.client
 
     def end(self, status: str) -> None:
         """Stop the monitor and close the run."""
@@ -80,32 +83,33 @@ class Outbox:
         self._not_before_s = 0.0
         self._has_warned = False
 
-    def put(self, delivery: Delivery, *, at_once: bool = False) -> None:
+    def put(self, delivery: Delivery, *, is_last: bool = False) -> None:
         """Queue a delivery and send all that waits.
 
         Parameters
         ----------
-        at_once : even if the store was away a moment ago.
+        is_last : send even if the store was away a moment ago, and what it still fails to take is dropped.
         """
         self._waiting.append(delivery)
-        if not at_once and time.monotonic() < self._not_before_s:
+        if not is_last and time.monotonic() < self._not_before_s:
             return
         try:
             require_answer(self._uri)
             with _quiet():
-                self._send()
+                self._send(insist=not is_last)
         except Exception as error:  # a view of the training must not stop it, whatever goes wrong
             self._not_before_s = time.monotonic() + RETRY_AFTER_S
             self._warn_once(error)
 
-    def _send(self) -> None:
+    def _send(self, *, insist: bool) -> None:
         self._session = self._session or self._open_session()
         while self._waiting:
             try:
                 self._waiting[0](self._session)
             except Exception as error:
-                if not is_refusal(error):
+                if insist and not is_refusal(error):
                     raise
+                require_answer(self._uri)
                 logger.warning("MLflow did not take an entry of run %s: %s", self._session.run_id, error)
             self._waiting.popleft()
 

@@ -22,7 +22,7 @@ from degrain.tracking.store import Store, open_store, project_root, tracking_uri
 if TYPE_CHECKING:
     from mlflow.entities import Run as StoredRun
 
-# Every image's hash is in one of these.
+# Between them they hold the hash of every image.
 DATA = (Path("data/raw/manifest.csv"), Path("data/noisy/manifest.csv"), Path("data/patches/index.json"))
 PICTURE_FILE = re.compile(r"images/(?P<key>.+)[+%]step[+%](?P<step>\d+)[+%]timestamp.*")
 
@@ -96,12 +96,12 @@ def _follow(
     def open_session() -> Session:
         store = open_store(uri, params.tracking.experiment)
         session = open_run(store)
-        _end_killed_runs(store)
         session.monitor.start()
         return session
 
     outbox = Outbox(uri, open_session)
     outbox.put(partial(deliver_description, stage=stage, params=params, hashes=hashes))
+    outbox.put(lambda session: _end_killed_runs(session.store))
     run = Run(outbox)
     try:
         yield run
@@ -116,7 +116,7 @@ def _create(store: Store, tags: dict[str, str], remember_in: Path | None = None)
     # By the time a store comes back, the training may have ended and its checkpoint be gone.
     if remember_in and remember_in.parent.is_dir():
         write_json(remember_in, {"run_id": run_id})
-    return Session(store.client, run_id, _monitor(run_id))
+    return Session(store, run_id, _monitor(run_id))
 
 
 def _continue(store: Store, tags: dict[str, str], remembered_in: Path) -> Session | None:
@@ -130,12 +130,11 @@ def _continue(store: Store, tags: dict[str, str], remembered_in: Path) -> Sessio
     curves = [name for name in run.data.metrics if not name.startswith("system/")]
     files = [PICTURE_FILE.fullmatch(file.path) for file in client.list_artifacts(run_id, "images")]
     return Session(
-        client,
+        store,
         run_id,
         _monitor(run_id, continued=True),
-        continued=True,
-        pictures=frozenset(), last_steps={name: max(p.step for p in client.get_metric_history(run_id, name)) for name in curves},
-
+        last_steps={name: max(p.step for p in client.get_metric_history(run_id, name)) for name in curves},
+        pictures=frozenset((file["key"], int(file["step"])) for file in files if file),
     )
 
 

@@ -112,7 +112,7 @@ def alone(stage: str, *, root: Path = ROOT) -> Iterator[None]:
     except filelock.Timeout:
         pid = holder.read_text(encoding="utf-8").strip() if holder.exists() else "unknown"
         logger.warning(
-            "%s is still being run in this folder by process %s, perhaps left over from a dvc that was killed; "
+            "%s is still being run in this folder by process %s, perhaps left by a dvc that was killed; "
             "waiting for it to end (kill %s ends it, and this goes on from there)",
             *(stage, pid, pid),
         )

@@ -20,6 +20,8 @@ from degrain.training.state import TrainState
 
 CHECKPOINT_SECONDS = 20.0
 
+Step = Callable[[TrainState, Batch], Stats]
+
 
 class Log(Protocol):
     """Where a training tells how it goes."""
@@ -39,7 +41,7 @@ class Plan:
 
     settings: Optimisation
     data: PatchDataset
-    step: Callable[[TrainState, Batch], Stats]
+    step: Step
     validate: Callable[[TrainState], Stats]
 
 
@@ -56,8 +58,8 @@ def fit(state: TrainState, plan: Plan, *, checkpoint: Checkpoint, log: Log, name
         tqdm.write(f"{name}: resuming from the checkpoint at step {state.step}")
     settings, saved_at = plan.settings, time.monotonic()
     with Progress(name, settings, state.step) as progress:
-        for batch in _on_device(plan.data.batches(state.step, settings.steps), state.engine):
-            stats = _advance(state, batch, plan)
+        for batch in on_device(plan.data.batches(state.step, settings.steps), state.engine):
+            stats = advance(state, batch, plan)
             log.log_metrics(state.step, stats)
             progress.advance(stats)
             if state.step % settings.validate_every == 0 or state.step == settings.steps:
@@ -69,8 +71,8 @@ def fit(state: TrainState, plan: Plan, *, checkpoint: Checkpoint, log: Log, name
                 saved_at = time.monotonic()
 
 
-def _advance(state: TrainState, batch: Batch, plan: Plan) -> Stats:
-    """One step of everything that moves."""
+def advance(state: TrainState, batch: Batch, plan: Plan) -> Stats:
+    """One step of everything that moves; returns the terms of the losses and the learning rate."""
     settings = plan.settings
     factor = warmup_cosine(state.step, steps=settings.steps, warmup_steps=settings.warmup_steps)
     for player in state.players().values():
@@ -94,6 +96,7 @@ def _close_interval(state: TrainState, plan: Plan) -> Stats:
     return figures
 
 
-def _on_device(batches: Iterator[Batch], engine: Engine) -> Iterator[Batch]:
+def on_device(batches: Iterator[Batch], engine: Engine) -> Iterator[Batch]:
+    """The batches, where the networks are."""
     for batch in batches:
         yield Batch(engine.send(batch.clean), engine.send(batch.noisy), engine.send(batch.sigma))

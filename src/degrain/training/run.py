@@ -1,0 +1,55 @@
+"""A training stage from the params to its outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from degrain.build.generator import save_generator, save_weights
+from degrain.compute import Engine, start_engine
+from degrain.params import Optimisation, Params
+from degrain.tracking import training_run
+from degrain.training.checkpoint import Checkpoint, alone, stage_key
+from degrain.training.curve import write_curve
+from degrain.training.loop import Plan, Step, fit
+from degrain.training.setup import patch_dataset, validator
+from degrain.training.state import TrainState
+
+Start = Callable[[Params, Engine], tuple[TrainState, Step]]
+
+
+def run_training(stage: str, params: Params, start: Start, *, pretrained: Path | None = None) -> None:
+    """Train, on from the checkpoint if there is one, and write the weights and the curve.
+
+    Parameters
+    ----------
+    stage : names the section of the params, the folder of the weights and the curve.
+    start : gives the training at its first step.
+    pretrained : the generator that it starts from, for MLflow.
+    """
+    settings: Optimisation = getattr(params, stage)
+    engine, checkpoint = start_engine(params.compute), Checkpoint(stage, stage_key(stage, params))
+    with alone(stage), training_run(stage, params, checkpoint.folder, pretrained=pretrained) as log:
+        torch.manual_seed(params.seed)
+        state, step = start(params, engine)
+        data = patch_dataset(params, settings, stage)
+        plan = Plan(settings, data, step, validator(params, log.log_picture))
+        fit(state, plan, checkpoint=checkpoint, log=log, name=stage)
+        weights, curve = write_outputs(stage, params, state)
+        log.log_artifact(curve)
+        log.log_generator(weights)
+        checkpoint.finish()
+
+
+def write_outputs(stage: str, params: Params, state: TrainState) -> tuple[Path, Path]:
+    """Write the networks and the curve; returns the files of the averaged generator and the curve."""
+    models, curve = Path(f"models/{stage}"), Path(f"reports/curves/{stage}.csv")
+    generator = models / "generator.safetensors"
+    save_generator(generator, state.ema.network, params.model, params.data.channels)
+    if state.discriminator:
+        described = {"section": params.train.discriminator.model_dump_json()}
+        save_weights(models / "discriminator.safetensors", state.discriminator.network, described)
+    write_curve(curve, state.curve)
+    return generator, curve
