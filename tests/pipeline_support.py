@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,8 @@ from pathlib import Path
 def hold(stage, step):
     wish = Path(f"hold-{stage}")
     if wish.exists() and wish.read_text() == str(step):
-        Path(f"held-{stage}").write_text(str(os.getpid()))
+        Path(f"holding-{stage}").write_text(str(os.getpid()))
+        Path(f"holding-{stage}").rename(f"held-{stage}")
         while wish.exists():
             time.sleep(0.02)
 '''
@@ -196,7 +198,11 @@ def stages_run(output: str) -> list[str]:
     """The stages whose command ran, in order; not those restored from the run cache."""
     lines = output.splitlines()
     ran = [stage for line in lines for stage in STAGES if line == f"Running stage '{stage}':"]
-    return [stage for stage in ran if f"Stage '{stage}' is cached - skipping run, checking out outputs" not in lines]
+    return [
+        stage
+        for stage in ran
+        if f"Stage '{stage}' is cached - skipping run, checking out outputs" not in lines
+    ]
 
 
 def wait_for(condition: Callable[[], object], explain: Callable[[], str]) -> None:
@@ -208,10 +214,8 @@ def wait_for(condition: Callable[[], object], explain: Callable[[], str]) -> Non
 
 def kill_group(process: subprocess.Popen[str]) -> None:
     """End a process and all that it started, without any warning."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()
 
 
@@ -231,7 +235,9 @@ def _copy_tree(folder: Path) -> None:
 
 def _is_left_out(name: str) -> bool:
     """What the tiny pipeline does not need, and the results of the big one."""
-    return name.startswith(("tests/", "docs/", "reports/")) and name != "reports/bm3d.json" or name == "dvc.lock"
+    if name == "reports/bm3d.json":
+        return False
+    return name == "dvc.lock" or name.startswith(("tests/", "docs/", "reports/"))
 
 
 def _works_in(process: psutil.Process, folder: Path) -> bool:

@@ -62,7 +62,7 @@ def _add_denoise(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
     parser.add_argument("--precision", choices=["auto", "bfloat16", "float32"], default="auto")
     parser.add_argument(
-        "--threads", type=int, default=None, metavar="N", help="processor threads (default: all cores)"
+        "--threads", type=_count, default=None, metavar="N", help="processor threads (default: all cores)"
     )
     parser.set_defaults(run=_denoise)
 
@@ -89,6 +89,13 @@ def _share(text: str) -> float:
         msg = f"{text!r}; expected a number from 0 to 1"
         raise argparse.ArgumentTypeError(msg)
     return share
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        msg = f"{text!r}; expected a whole number of at least 1"
+        raise argparse.ArgumentTypeError(msg)
+    return int(text)
 
 
 def _denoise(options: argparse.Namespace) -> int:

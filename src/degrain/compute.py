@@ -45,7 +45,7 @@ def start_engine(compute: Compute) -> Engine:
     """
     device = torch.device(_best_device() if compute.device == "auto" else compute.device)
     if not _has_device(device.type):
-        msg = f"params.yaml: compute.device = {compute.device!r}; this machine has none (try auto)"
+        msg = f"device {compute.device!r}: this machine has none; take auto (params.yaml: compute.device)"
         raise ParamsError(msg)
     # cuBLAS is only deterministic with a workspace of fixed size.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

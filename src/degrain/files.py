@@ -182,8 +182,11 @@ def from_float(image: Image, dtype: np.dtype[Any]) -> NDArray[Any]:
     if np.isnan(image).any():
         msg = "the image holds not-a-number; expected values in [0, 1]"
         raise ValueError(msg)
-    scaled = image.clip(0, 1) * np.float32(white(dtype))
-    return (scaled if dtype.kind == "f" else np.rint(scaled)).astype(dtype)
+    scaled = image.clip(0, 1)
+    if dtype.kind != "f":
+        scaled *= np.float32(white(dtype))
+        np.rint(scaled, out=scaled)
+    return scaled.astype(dtype)
 
 
 def upright(pixels: NDArray[Pixels], orientation: int) -> NDArray[Pixels]:

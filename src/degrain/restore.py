@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,7 @@ class Restorer:
 
         Returns
         -------
-        (H, W, C) float32, not clipped.
+        (H, W, C) float32, not clipped but where a grey image went through a colour network.
         """
         if sigma is None:
             sigma = noise_level(noisy)
@@ -120,5 +121,9 @@ def noise_level(noisy: Image) -> float:
     # The wavelet needs more pixels than the smallest images have.
     padding = [(0, max(0, 16 - side)) for side in noisy.shape[:2]]
     mirrored = np.pad(noisy, [*padding, (0, 0)], mode="symmetric")
-    found = float(estimate_sigma(mirrored, average_sigmas=True, channel_axis=-1))
-    return found if np.isfinite(found) else 0.0
+    with warnings.catch_warnings():
+        # A channel with no detail at all, such as a black one, has no median: it tells nothing.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        found = np.asarray(estimate_sigma(mirrored, channel_axis=-1))
+    found = found[np.isfinite(found)]
+    return float(found.mean()) if found.size else 0.0

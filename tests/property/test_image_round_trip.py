@@ -13,6 +13,7 @@ from PIL import Image
 
 from degrain.codecs import decode
 from degrain.codecs.png import encode_png
+from degrain.errors import ImageFileError
 from degrain.files import from_float, read_image, to_8_bit_pixels, to_channels, to_float, upright, write_image
 from degrain.pictures import Picture, encode_picture
 
@@ -126,3 +127,32 @@ def test_turning_upright_moves_pixels_and_changes_none(pixels, orientation):
     np.testing.assert_array_equal(np.sort(turned, axis=None), np.sort(pixels, axis=None))
     back = {6: 8, 8: 6}.get(orientation, orientation)
     np.testing.assert_array_equal(upright(turned, back), pixels)
+
+
+def gradient(kind, **options):
+    buffer = io.BytesIO()
+    Image.linear_gradient("L").resize((24, 20)).convert("RGB").save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+WHOLE = [
+    gradient("PNG"),
+    gradient("JPEG", comment=b"a comment"),
+    gradient("WEBP"),
+    gradient("TIFF", compression="tiff_lzw", description="a description"),
+]
+
+
+@settings(deadline=None, max_examples=200)
+@given(whole=st.sampled_from(WHOLE), changes=st.lists(st.tuples(st.integers(0, 3000), st.binary(max_size=4))))
+def test_damaged_files_are_refused_or_read_and_written_but_nothing_else(tmp_path_factory, whole, changes):
+    data = bytearray(whole)
+    for at, new in changes:
+        data[at % len(data) : at % len(data) + 4] = new
+    try:
+        damaged = picture(bytes(data), tmp_path_factory.getbasetemp())
+    except ImageFileError:
+        return
+    assert 0 <= damaged.pixels.min() <= damaged.pixels.max() <= 1
+    after = picture(encode_picture(damaged, damaged.pixels), tmp_path_factory.getbasetemp())
+    assert after.pixels.shape == damaged.pixels.shape

@@ -115,6 +115,14 @@ def test_saved_generator_loads_to_the_same_function(make_params, kind, tmp_path)
     assert torch.equal(loaded(noisy, sigma), network(noisy, sigma))
 
 
+def test_same_generator_is_saved_to_the_same_bytes(make_params, tmp_path) -> None:
+    model = make_params().model
+    network = trained_like(build_generator(model, 3))
+    for number in range(8):
+        save_generator(tmp_path / f"{number}", network, model, 3)
+    assert len({(tmp_path / f"{number}").read_bytes() for number in range(8)}) == 1
+
+
 def test_file_that_holds_no_generator_is_refused(tmp_path) -> None:
     path = tmp_path / "g.safetensors"
     with pytest.raises(DegrainError, match="no generator there"):

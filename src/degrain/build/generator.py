@@ -15,6 +15,8 @@ from degrain.models.dncnn import Dncnn
 from degrain.models.unet import Unet
 from degrain.params import Model
 
+DESCRIPTION = "degrain"
+
 
 def build_generator(model: Model, channels: int) -> nn.Module:
     """The untrained generator that `model` describes, for images of `channels`."""
@@ -27,11 +29,13 @@ def build_generator(model: Model, channels: int) -> nn.Module:
 
 def save_generator(path: Path, network: nn.Module, model: Model, channels: int) -> None:
     """Write weights as safetensors, and with them what it takes to build the network again."""
-    save_weights(path, network, {"model": model.model_dump_json(), "channels": str(channels)})
+    save_weights(path, network, {"channels": channels, "model": model.model_dump(mode="json")})
 
 
-def save_weights(path: Path, network: nn.Module, metadata: dict[str, str]) -> None:
-    """Write a network's weights and buffers as safetensors."""
+def save_weights(path: Path, network: nn.Module, description: dict[str, object]) -> None:
+    """Write a network's weights and buffers as safetensors, with a description that JSON can hold."""
+    # One entry: safetensors writes several in an order that differs from run to run.
+    metadata = {DESCRIPTION: json.dumps(description)}
     weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     with atomic_write(path) as aside:
         save_file(weights, aside, metadata=metadata)
@@ -49,9 +53,9 @@ def load_generator(path: Path) -> tuple[nn.Module, int]:
         raise DegrainError(msg)
     try:
         with safe_open(path, framework="pt") as file:
-            described = file.metadata() or {}
+            described = json.loads((file.metadata() or {})[DESCRIPTION])
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
-        model, channels = Model(**json.loads(described["model"])), int(described["channels"])
+        model, channels = Model(**described["model"]), int(described["channels"])
         network = build_generator(model, channels)
         network.load_state_dict(weights)
     except (SafetensorError, KeyError, ValueError, RuntimeError) as error:

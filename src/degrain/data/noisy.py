@@ -72,7 +72,8 @@ class NoisySet:
     """The fixed pairs of one split, in the order of the manifest: by level, then by name."""
 
     def __init__(self, split: str, *, noisy: Path = Path("data/noisy"), raw: Path = Path("data/raw")) -> None:
-        manifest = pd.read_csv(noisy / "manifest.csv", dtype={"name": str})
+        # Without the default, an image called NA would be a missing value.
+        manifest = pd.read_csv(noisy / "manifest.csv", dtype={"name": str}, keep_default_na=False)
         self.rows = manifest[manifest["split"] == split]
         self.split, self.noisy, self.raw = split, noisy, raw
 

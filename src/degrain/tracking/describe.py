@@ -43,10 +43,13 @@ def describe(stage: str, hashes: Mapping[str, str]) -> dict[str, str]:
         "mlflow.source.name": f"degrain.stages.{stage}",
         "mlflow.source.type": "LOCAL",
         "dvc.stage": stage,
-        "data.sha256": _sha256_of_all(hashes),
         "degrain.process": this_process(),
     }
-    return tags | ({"dvc.exp": experiment} if experiment else {}) | _git_tags()
+    if hashes:
+        tags["data.sha256"] = _sha256_of_all(hashes)
+    if experiment:
+        tags["dvc.exp"] = experiment
+    return tags | _git_tags()
 
 
 def _git_tags() -> dict[str, str]:

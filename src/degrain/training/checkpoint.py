@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import os
+import pickle
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -80,8 +81,10 @@ class Checkpoint:
             return None
         try:
             state: dict[str, object] = torch.load(self.path, map_location=device, weights_only=True)
-        except (RuntimeError, EOFError, OSError, ValueError) as error:
-            msg = f"{self.path}: not a checkpoint that can be resumed ({error}); delete it to start afresh"
+        except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
+            # Their own words run over many lines and advise to switch off what makes loading safe.
+            reason = type(error).__name__
+            msg = f"{self.path}: not a checkpoint that can be resumed ({reason}); delete it to start afresh"
             raise DegrainError(msg) from error
         return state
 

@@ -49,7 +49,7 @@ def write_outputs(stage: str, params: Params, state: TrainState) -> tuple[Path, 
     generator = models / "generator.safetensors"
     save_generator(generator, state.ema.network, params.model, params.data.channels)
     if state.discriminator:
-        described = {"section": params.train.discriminator.model_dump_json()}
+        described = params.train.discriminator.model_dump(mode="json")
         save_weights(models / "discriminator.safetensors", state.discriminator.network, described)
     write_curve(curve, state.curve)
     return generator, curve

@@ -1,0 +1,96 @@
+"""Experiments of DVC, its caches, and what MLflow is told of them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from contextlib import closing
+from typing import NamedTuple
+
+import pytest
+
+from pipeline_support import Project, stages_run
+
+
+class StoredRun(NamedTuple):
+    run_id: str
+    status: str
+    tags: dict[str, str]
+
+
+def runs(project: Project, stage: str) -> list[StoredRun]:
+    """The runs of a stage in MLflow's database, oldest first."""
+    with closing(sqlite3.connect(project / "mlflow.db")) as database:
+        rows = database.execute("select run_uuid, status from runs order by start_time").fetchall()
+        found = [
+            StoredRun(*row, dict(database.execute("select key, value from tags where run_uuid = ?", row[:1])))
+            for row in rows
+        ]
+    return [run for run in found if run.tags["dvc.stage"] == stage]
+
+
+def test_first_run_is_one_story_in_mlflow(finished: Project) -> None:
+    ((pretrain,), (train,), (evaluate,)) = (
+        runs(finished, stage) for stage in ("pretrain", "train", "evaluate")
+    )
+    assert [run.status for run in (pretrain, train, evaluate)] == ["FINISHED"] * 3
+    assert train.tags["pretrained.sha256"] == pretrain.tags["model.sha256"]
+    assert evaluate.tags["model.sha256"] == train.tags["model.sha256"]
+    assert evaluate.tags["mlflow.parentRunId"] == train.run_id
+    assert (finished / "mlartifacts").is_dir()
+
+
+def test_deleted_models_come_back_from_the_cache(project: Project) -> None:
+    before = project.hashes("models", "reports", "dvc.lock")
+    shutil.rmtree(project / "models")
+    shutil.rmtree(project / "reports/curves")
+    assert stages_run(project.dvc("repro")) == ["sources"]
+    assert project.hashes("models", "reports", "dvc.lock") == before
+
+
+def test_evaluation_alone_is_a_child_of_the_training_that_made_the_model(tracked_project: Project) -> None:
+    before = tracked_project.hashes("reports", "dvc.lock")
+    output = tracked_project.dvc("repro", "--single-item", "--force", "evaluate")
+    assert stages_run(output) == ["evaluate"]
+    assert tracked_project.hashes("reports", "dvc.lock") == before
+
+    (train,) = runs(tracked_project, "train")
+    evaluations = runs(tracked_project, "evaluate")
+    assert [run.tags["mlflow.parentRunId"] for run in evaluations] == [train.run_id] * 2
+    assert [run.status for run in evaluations] == ["FINISHED"] * 2
+
+
+def test_experiment_with_another_noise(project: Project) -> None:
+    output = project.dvc("exp", "run", "-S", "train.steps=3", "-S", "noise.kind=poisson-gaussian")
+    assert stages_run(output) == ["sources", "synthesize", "pretrain", "train", "evaluate"]
+    metrics = json.loads((project / "reports/metrics.json").read_text(encoding="utf-8"))
+    assert metrics["methods"]["adversarial"].keys() == {"gain_0.01"}
+
+
+@pytest.mark.parametrize("option", ["train.lrr=1", "+train.lrr=1"])
+def test_misspelt_setting_fails_before_anything_runs(project: Project, option: str) -> None:
+    before = project.hashes("data", "models", "reports", "dvc.lock")
+    output = project.dvc("exp", "run", "-S", option, code=255)
+    assert "lrr" in output
+    assert set(stages_run(output)) <= {"sources"}
+    assert project.hashes("data", "models", "reports", "dvc.lock") == before
+    if option.startswith("+"):
+        assert "params.yaml: train.lrr is not a setting; did you mean train.lr?" in output
+
+
+@pytest.mark.slow
+def test_queued_experiments_run_side_by_side_on_their_own_code(tracked_project: Project) -> None:
+    project = tracked_project
+    project.dvc("exp", "run", "--queue", "--name", "as-it-is", "-S", "train.steps=3")
+    title = '"adversarial": "'
+    project.replace("src/degrain/evaluation/tables.py", title, f"{title}edited ")
+    project.dvc("exp", "run", "--queue", "--name", "edited", "-S", "train.steps=4")
+    project.git("checkout", "--quiet", "src")
+
+    output = project.dvc("exp", "run", "--run-all", "--jobs", "2")
+    tables = {name: project.git("show", f"{name}:reports/table.md") for name in ("as-it-is", "edited")}
+    assert ["edited" in table for table in tables.values()] == [False, True], output
+    trainings = [run for run in runs(project, "train") if "dvc.exp" in run.tags]
+    assert {run.tags["dvc.exp"] for run in trainings} == {"as-it-is", "edited"}
+    assert [run.status for run in trainings] == ["FINISHED"] * 2

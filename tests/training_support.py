@@ -1,0 +1,111 @@
+"""Small trainings for tests: patches of one photograph, and states that can be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from degrain.build.degrader import Degrader
+from degrain.build.discriminator import build_discriminator
+from degrain.build.generator import build_generator
+from degrain.build.pixel_losses import PIXEL
+from degrain.compute import Engine
+from degrain.data.patches import PatchDataset, cut_patches, write_shards
+from degrain.training.adversarial import adversarial_step, discriminator_player
+from degrain.training.loop import Plan
+from degrain.training.pixel import PixelStep
+from degrain.training.setup import start_state
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from degrain.params import Optimisation, Params
+    from degrain.training.descend import Stats
+    from degrain.training.state import TrainState
+
+CPU = Engine(torch.device("cpu"), torch.float32)
+
+
+class Recorder:
+    """Keeps what a training logs."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[int, dict[str, float]]] = []
+
+    def log_metrics(self, step: int, metrics: dict[str, float]) -> None:
+        self.rows.append((step, dict(metrics)))
+
+
+def trained_like(network: nn.Module) -> nn.Module:
+    """Weights away from their start, which makes networks of ours do nothing."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.copy_(torch.randn(weight.shape, generator=generator) / weight[0].numel() ** 0.5)
+    return network.eval()
+
+
+def small_dataset(params: Params, settings: Optimisation, photo: np.ndarray, folder: Path) -> PatchDataset:
+    """Batches cut out of one photograph, made noisy as the params say."""
+    patches = params.patches.model_copy(update={"size": 48, "stride": 40, "min_contrast_255": 0})
+    write_shards([cut_patches(np.rint(photo * 255).astype(np.uint8), patches)], folder)
+    sizes = {"batch_size": settings.batch_size, "crop": settings.patch_size}
+    return PatchDataset(folder, Degrader(params.noise), **sizes, seed=str(params.seed))
+
+
+def summary_of_weights(state: TrainState) -> Stats:
+    """Stands in for validation: a figure that any change of the averaged weights changes."""
+    return {"val_psnr": sum(float(weight.double().abs().sum()) for weight in state.ema.network.parameters())}
+
+
+def pixel_training(
+    params: Params, data: PatchDataset, *, seed: int = 0, validate: Callable[..., Stats] = summary_of_weights
+) -> tuple[TrainState, Plan]:
+    """Stage pretrain's state and plan."""
+    torch.manual_seed(seed)
+    generator = build_generator(params.model, params.data.channels)
+    state = start_state(generator, params.pretrain, CPU, weight_decay=params.pretrain.weight_decay)
+    return state, Plan(params.pretrain, data, PixelStep(PIXEL[params.pretrain.loss]), validate)
+
+
+def adversarial_training(
+    params: Params,
+    data: PatchDataset,
+    *,
+    seed: int = 0,
+    generator: nn.Module | None = None,
+    validate: Callable[..., Stats] = summary_of_weights,
+) -> tuple[TrainState, Plan]:
+    """Stage train's state and plan."""
+    settings, channels = params.train, params.data.channels
+    torch.manual_seed(seed)
+    critic = build_discriminator(settings.discriminator, channels)
+    discriminator = discriminator_player(critic, settings.discriminator_lr, CPU)
+    generator = generator or trained_like(build_generator(params.model, channels))
+    state = start_state(generator, settings, CPU, discriminator=discriminator)
+    return state, Plan(settings, data, adversarial_step(settings, discriminator), validate)
+
+
+def copied(network: nn.Module) -> dict[str, torch.Tensor]:
+    """A network's weights and buffers as they are now."""
+    return {name: value.detach().clone() for name, value in network.state_dict().items()}
+
+
+def parameters(network: nn.Module) -> dict[str, torch.Tensor]:
+    """A network's weights, without buffers, as they are now."""
+    return {name: value.detach().clone() for name, value in network.named_parameters()}
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether nested states are the same, to the last bit of every tensor and float."""
+    if isinstance(one, torch.Tensor):
+        return isinstance(other, torch.Tensor) and one.dtype == other.dtype and torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return bool(one == other)

@@ -1,0 +1,186 @@
+"""Whole-image inference: padding, tiles, channels, the noise level."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from degrain import restore
+from degrain.build.generator import save_generator
+from degrain.files import to_array, to_channels, to_tensor
+from degrain.models.dncnn import Dncnn
+from degrain.models.unet import Unet
+from degrain.restore import Restorer, noise_level, pad_to_multiple, tiles
+from training_support import CPU, trained_like
+
+RNG = np.random.default_rng(3)
+GENERATORS = {
+    "unet": lambda channels: Unet(channels, widths=[4, 6, 8], blocks=1),
+    "one scale": lambda channels: Unet(channels, widths=[4], blocks=1),
+    "dncnn": lambda channels: Dncnn(channels, depth=5, width=6),
+}
+every_generator = pytest.mark.parametrize("name", GENERATORS)
+both_channels = pytest.mark.parametrize("channels", [1, 3])
+
+
+def random_image(height, width, channels):
+    return RNG.random((height, width, channels), dtype=np.float32)
+
+
+def restorer(name, channels):
+    return Restorer(trained_like(GENERATORS[name](channels)), channels, CPU)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "tile"), [(100, 70, 16), (64, 64, 32), (33, 49, 48), (5, 97, 16)]
+)
+@every_generator
+def test_restoring_in_tiles_equals_restoring_whole(monkeypatch, name, height, width, tile):
+    restore_, noisy = restorer(name, 3), random_image(height, width, 3)
+    whole = restore_(noisy, 0.1)
+    calls = []
+    restore_.network.register_forward_hook(lambda *_: calls.append(1))
+    monkeypatch.setattr(restore, "TILE_PX", tile)
+    tiled = restore_(noisy, 0.1)
+    assert len(calls) == -(-height // tile) * -(-width // tile)
+    np.testing.assert_allclose(tiled, whole, atol=1e-5)
+    assert np.abs(whole - noisy).max() > 0.05  # the network does something
+
+
+@every_generator
+def test_tiles_that_do_not_overlap_show(monkeypatch, name):
+    restore_, noisy = restorer(name, 3), random_image(64, 64, 3)
+    whole = restore_(noisy, 0.1)
+    monkeypatch.setattr(restore, "TILE_PX", 32)
+    restore_.overlap_px = 0
+    assert np.abs(restore_(noisy, 0.1) - whole).max() > 1e-3
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (16, 16), (17, 33), (40, 8)])
+@pytest.mark.parametrize("overlap", [0, 4, 40])
+def test_tiles_are_a_partition_with_surroundings(monkeypatch, height, width, overlap):
+    monkeypatch.setattr(restore, "TILE_PX", 16)
+    image = RNG.random((height, width))
+    rebuilt, times = np.full_like(image, np.nan), np.zeros_like(image)
+    for tile, inner, target in tiles(height, width, overlap_px=overlap):
+        part = image[tile]
+        assert max(part.shape) <= 16 + 2 * overlap
+        rebuilt[target] = part[inner]
+        times[target] += 1
+        for seen, kept, length in zip(tile, target, image.shape, strict=True):
+            assert seen.start == max(0, kept.start - overlap)
+            assert seen.stop == min(length, kept.stop + overlap)
+    np.testing.assert_array_equal(rebuilt, image)
+    np.testing.assert_array_equal(times, 1)
+
+
+def test_padding_repeats_the_last_row_and_column_and_no_more():
+    image = torch.rand(1, 2, 5, 8)
+    padded = pad_to_multiple(image, 4)
+    assert padded.shape == (1, 2, 8, 8)
+    assert torch.equal(padded[:, :, :5], image)
+    assert torch.equal(padded[:, :, 5:], image[:, :, 4:].expand(1, 2, 3, 8))
+    assert torch.equal(pad_to_multiple(image, 1), image)
+
+
+@every_generator
+@both_channels
+def test_an_image_in_the_networks_channels_goes_through_once(name, channels):
+    noisy = random_image(20, 24, channels)
+    network = trained_like(GENERATORS[name](channels))
+    with torch.no_grad():
+        expected = to_array(network(to_tensor(noisy), torch.tensor([0.2])))
+    np.testing.assert_allclose(Restorer(network, channels, CPU)(noisy, 0.2), expected, atol=1e-5)
+
+
+def test_colour_goes_through_a_grey_network_channel_by_channel():
+    restore_, noisy = restorer("unet", 1), random_image(13, 18, 3)
+    restored = restore_(noisy, 0.1)
+    assert restored.shape == noisy.shape
+    for channel in range(3):
+        window = slice(channel, channel + 1)
+        np.testing.assert_allclose(restored[..., window], restore_(noisy[..., window], 0.1), atol=1e-6)
+
+
+def test_grey_goes_through_a_colour_network_as_three_equal_channels():
+    """Their noise is equal too, which a network trained on independent noise sees as stronger."""
+    restore_, noisy = restorer("unet", 3), 0.3 + 0.4 * random_image(13, 18, 1)
+    restored = restore_(noisy, 0.1)
+    assert restored.shape == noisy.shape
+    tripled = restore_(noisy.repeat(3, axis=2), 0.1 * 3**0.5)
+    np.testing.assert_allclose(restored, to_channels(tripled, 1), atol=1e-6)
+
+
+@every_generator
+@both_channels
+@pytest.mark.parametrize("given", [1, 3])
+@pytest.mark.parametrize("sigma", [None, 0.0, 0.1])
+def test_an_untrained_network_keeps_a_constant_image(name, channels, given, sigma):
+    flat = np.full((21, 10, given), 0.3, np.float32)
+    restored = Restorer(GENERATORS[name](channels), channels, CPU)(flat, sigma)
+    np.testing.assert_allclose(restored, flat, atol=1e-6)
+
+
+def test_values_outside_of_the_range_are_not_clipped():
+    noisy = 3 * random_image(9, 9, 3) - 1
+    np.testing.assert_array_equal(Restorer(GENERATORS["unet"](3), 3, CPU)(noisy, 0.5), noisy)
+
+
+def test_without_a_level_it_is_estimated():
+    restore_ = restorer("unet", 3)
+    noisy = (0.5 + 0.1 * RNG.standard_normal((40, 40, 3))).astype(np.float32)
+    estimated = restore_(noisy)
+    np.testing.assert_array_equal(estimated, restore_(noisy, noise_level(noisy)))
+    assert not np.array_equal(estimated, restore_(noisy, 0.0))
+
+
+def test_a_saved_generator_restores_alike(make_params, tmp_path):
+    model = make_params().model.model_copy(update={"generator": "unet"})
+    network = trained_like(Unet(3, widths=model.unet.widths, blocks=model.unet.blocks))
+    save_generator(tmp_path / "g.safetensors", network, model, 3)
+    noisy = random_image(30, 17, 3)
+    loaded = Restorer.load(tmp_path / "g.safetensors", CPU)
+    np.testing.assert_array_equal(loaded(noisy, 0.1), Restorer(network, 3, CPU)(noisy, 0.1))
+
+
+# --- the noise level ---
+
+
+@both_channels
+@pytest.mark.parametrize("sigma_255", [1, 5, 25, 50, 100])
+def test_white_noise_on_a_flat_image_is_measured_within_5_percent(channels, sigma_255):
+    noise = np.random.default_rng(sigma_255).normal(0, sigma_255 / 255, (256, 256, channels))
+    assert noise_level((0.5 + noise).astype(np.float32)) == pytest.approx(sigma_255 / 255, rel=0.05)
+
+
+@pytest.mark.parametrize("sigma_255", [15, 25, 50])
+def test_white_noise_on_a_photograph_is_measured_within_15_percent(photo, sigma_255):
+    noise = np.random.default_rng(0).normal(0, sigma_255 / 255, photo.shape)
+    assert noise_level((photo + noise).astype(np.float32)) == pytest.approx(sigma_255 / 255, rel=0.15)
+
+
+@both_channels
+@pytest.mark.parametrize("value", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (15, 2), (64, 64)])
+def test_a_constant_image_of_any_size_has_no_noise(channels, value, size):
+    """And no warning, which the user could do nothing about."""
+    assert noise_level(np.full((*size, channels), value, np.float32)) == pytest.approx(0, abs=1e-6)
+
+
+@both_channels
+@pytest.mark.parametrize("size", [(1, 1), (1, 2), (2, 1), (3, 3), (1, 300), (7, 15)])
+def test_small_images_give_a_level_that_is_possible(channels, size):
+    level = noise_level(random_image(*size, channels))
+    assert 0 <= level <= 1
+
+
+def test_a_black_channel_hides_no_noise():
+    noisy = (0.5 + 0.1 * RNG.standard_normal((128, 128, 3))).astype(np.float32)
+    noisy[..., 2] = 0
+    assert noise_level(noisy) == pytest.approx(0.1, rel=0.05)
+
+
+def test_the_level_scales_with_the_image_and_ignores_an_offset():
+    noisy = random_image(50, 60, 3)
+    assert noise_level(noisy / 4 + 0.5) == pytest.approx(noise_level(noisy) / 4, rel=1e-3)
