@@ -6,7 +6,6 @@ The package bm3d is free for non-commercial use only, so nothing else here needs
 from __future__ import annotations
 
 import argparse
-import hashlib
 import importlib
 import sys
 import tempfile
@@ -14,12 +13,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from degrain.data.noisy import NoisySet
 from degrain.errors import DegrainError
 from degrain.evaluation.measure import measure
+from degrain.evaluation.report import identify_test_set
 from degrain.evaluation.tables import speeds, summarise
 from degrain.files import write_json
 
@@ -61,17 +60,6 @@ def measure_bm3d(
         "mpx_per_s": speeds(results),
         "test_sha256": identify_test_set(pairs.rows),
     }
-
-
-def identify_test_set(rows: pd.DataFrame) -> str:
-    """Tell one test set from another: a hash over the name, level and sha256 of every noisy image.
-
-    Parameters
-    ----------
-    rows : the test rows of data/noisy/manifest.csv, in any order.
-    """
-    lines = sorted(f"{row['name']} {row['level']} {row['sha256']}" for _, row in rows.iterrows())
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def load_bm3d() -> Method:

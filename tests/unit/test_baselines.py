@@ -13,6 +13,7 @@ from PIL import Image
 from degrain import bm3d
 from degrain.baselines import BASELINES, SIZES, best_size, bilateral, fitted
 from degrain.errors import DegrainError
+from degrain.evaluation.report import identify_test_set
 from degrain.metrics import psnr, to_8_bit
 
 SIGMA = 25 / 255
@@ -177,15 +178,15 @@ def test_bm3d_report_has_the_shape_of_the_metrics(fixed_set, tmp_path, monkeypat
     assert report["methods"]["bm3d"]["sigma_25"]["psnr"] == pytest.approx(expected, abs=1e-3)
     assert 0 < report["methods"]["bm3d"]["sigma_50"]["ssim"] < report["methods"]["bm3d"]["sigma_25"]["ssim"]
     assert report["mpx_per_s"]["bm3d"] > 0
-    assert report["test_sha256"] == bm3d.identify_test_set(fixed_set)
+    assert report["test_sha256"] == identify_test_set(fixed_set)
     assert "out/bm3d.json" in capsys.readouterr().out
 
 
 def test_the_test_set_is_told_by_its_contents_not_their_order(fixed_set):
-    assert bm3d.identify_test_set(fixed_set) == bm3d.identify_test_set(fixed_set[::-1])
-    assert bm3d.identify_test_set(fixed_set) != bm3d.identify_test_set(fixed_set[1:])
+    assert identify_test_set(fixed_set) == identify_test_set(fixed_set[::-1])
+    assert identify_test_set(fixed_set) != identify_test_set(fixed_set[1:])
     changed = fixed_set.replace("hash of a sigma_25", "another hash")
-    assert bm3d.identify_test_set(fixed_set) != bm3d.identify_test_set(changed)
+    assert identify_test_set(fixed_set) != identify_test_set(changed)
 
 
 def test_bm3d_without_its_package_says_what_to_install_and_its_licence(monkeypatch):

@@ -244,7 +244,9 @@ def test_table_before_any_run_says_what_to_do(capsys):
 
 def test_table_prints_the_results(tmp_path, capsys):
     (tmp_path / "reports").mkdir()
-    (tmp_path / "reports" / "table.md").write_text("| method | s 1 |\n| --- | ---: |\n| mean | 1.00 / 0.100 |\n")
+    (tmp_path / "reports" / "table.md").write_text(
+        "| method | s 1 |\n| --- | ---: |\n| mean | 1.00 / 0.100 |\n"
+    )
     code, out, _ = run("table", capsys=capsys)
     assert code == 0
     assert out.splitlines()[-1] == "| mean | 1.00 / 0.100 |  |"

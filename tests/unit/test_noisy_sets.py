@@ -49,7 +49,9 @@ def test_every_image_comes_at_every_level(raw, degrader, tmp_path):
         assert pairs.levels == list(LEVELS)
         assert len(pairs) == 6
         # The name of an image may look like a missing value.
-        assert [(pair.level, pair.name) for pair in pairs] == [(lv, name) for lv in LEVELS for name in expected]
+        assert [(pair.level, pair.name) for pair in pairs] == [
+            (lv, name) for lv in LEVELS for name in expected
+        ]
 
 
 def test_pairs_are_a_clean_image_and_noise_of_the_stated_level(raw, degrader, tmp_path):
@@ -75,8 +77,7 @@ def test_the_manifest_tells_the_truth(raw, degrader, tmp_path):
 def test_images_and_levels_have_noise_of_their_own(raw, degrader, tmp_path):
     shutil.copy(raw / "test" / "c.png", raw / "test" / "d.png")
     pairs = {
-        (p.level, p.name): p
-        for p in NoisySet("test", noisy=make(raw, tmp_path / "noisy", degrader), raw=raw)
+        (p.level, p.name): p for p in NoisySet("test", noisy=make(raw, tmp_path / "noisy", degrader), raw=raw)
     }
     noise = {key: (pair.noisy - pair.clean) / pair.sigma for key, pair in pairs.items()}
     for other in (("sigma_25", "d"), ("sigma_50", "c")):

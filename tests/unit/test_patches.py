@@ -37,9 +37,7 @@ def dataset(folder, patches, *, degrade=clean_only, batch_size=4, crop=8, seed="
 
 
 def same_batches(one, other):
-    return all(
-        torch.equal(getattr(one, name), getattr(other, name)) for name in ("clean", "noisy", "sigma")
-    )
+    return all(torch.equal(getattr(one, name), getattr(other, name)) for name in ("clean", "noisy", "sigma"))
 
 
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (33, 47), (64, 40), (100, 75)])

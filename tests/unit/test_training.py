@@ -222,9 +222,7 @@ def test_a_step_makes_its_own_loss_smaller(training):
     losses = [plan.step(state, batch)["pixel"] for _ in range(6)]
     assert losses[-1] < losses[0]
     state, step, batch, restored = adversarial_parts(training)
-    losses = [
-        step.discriminator_step(state, restored.detach(), batch)["discriminator"] for _ in range(8)
-    ]
+    losses = [step.discriminator_step(state, restored.detach(), batch)["discriminator"] for _ in range(8)]
     assert losses[-1] < losses[0]
 
 
@@ -297,7 +295,9 @@ def test_gradients_are_clipped_to_the_norm_and_the_norm_before_is_told(clip):
     network = nn.Linear(2, 1, bias=False)
     before = network.weight.detach().clone()
     player = Player(network, torch.optim.SGD(network.parameters(), lr=1.0), 1.0, gradient_clip=clip)
-    stats = descend(player, "generator", {"a": 3 * network.weight[0, 0], "b": 4 * network.weight[0, 1]}, step=0)
+    stats = descend(
+        player, "generator", {"a": 3 * network.weight[0, 0], "b": 4 * network.weight[0, 1]}, step=0
+    )
     moved = (network.weight - before).norm().item()
     assert stats["generator_gradient_norm"] == pytest.approx(5)
     assert moved == pytest.approx(min(5, clip or 5), rel=1e-3)
@@ -369,7 +369,10 @@ def test_the_rate_rises_in_a_line_and_falls_in_half_a_cosine(steps, warmup):
     assert rates[warmup:] == pytest.approx(falling)
     assert all(0 < rate <= 1 for rate in rates)
     assert max(rates) == 1
-    assert warmup_cosine(steps, steps=steps, warmup_steps=warmup) == pytest.approx(0, abs=1e-12) or warmup == steps
+    assert (
+        warmup_cosine(steps, steps=steps, warmup_steps=warmup) == pytest.approx(0, abs=1e-12)
+        or warmup == steps
+    )
 
 
 # --- validation ---

@@ -45,13 +45,18 @@ def write_results(results: pd.DataFrame, reports: Path, test: NoisySet) -> Summa
 def read_bm3d(path: Path, test: NoisySet) -> dict:  # type: ignore[type-arg]
     """What `python -m degrain.bm3d` wrote, or nothing if it was of other test images."""
     measured = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    same = measured.get("test_sha256") == test_sha256(test)
+    same = measured.get("test_sha256") == identify_test_set(test.rows)
     return measured if same else {"methods": {}, "mpx_per_s": {}}
 
 
-def test_sha256(test: NoisySet) -> str:
-    """One hash of all noisy test images."""
-    lines = sorted(f"{row.name} {row.level} {row.sha256}" for row in test.rows.itertuples())
+def identify_test_set(rows: pd.DataFrame) -> str:
+    """Tell one test set from another: a hash over the name, level and sha256 of every noisy image.
+
+    Parameters
+    ----------
+    rows : the test rows of data/noisy/manifest.csv, in any order.
+    """
+    lines = sorted(f"{row.name} {row.level} {row.sha256}" for row in rows.itertuples())
     return sha256_bytes("\n".join(lines).encode())
 
 

@@ -1,0 +1,67 @@
+"""The README: every command in it works, and its figures are those of the reports."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+import pytest
+
+from degrain.evaluation.report import result_table
+from pipeline_support import Project, write_photo
+from support import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = [
+    line.strip().partition("  #")[0].strip()
+    for line in re.findall(r"^ {4}((?:git|make|degrain|dvc|source|python) .*)$", README, flags=re.MULTILINE)
+]
+TRIED_ELSEWHERE = {
+    "git clone <this repository> degrain && cd degrain": "how CI gets here",
+    "source .venv/bin/activate": "tests run in that environment",
+    "dvc exp run --queue -S seed=1 && dvc exp run --queue -S seed=2 && dvc queue start": "test_experiments.py",
+    "python benchmarks/throughput.py": "takes minutes; its report is committed",
+    "python benchmarks/repro.py": "takes many minutes; its report is committed",
+}
+
+
+@pytest.fixture
+def stocked(project: Project) -> Project:
+    """With the files that the README speaks of."""
+    for path, name in {"photo.png": "coffee", "scans/a.png": "rocket", "photos/b.png": "chelsea"}.items():
+        write_photo(project / path, name, 20, 30)
+    return project
+
+
+def test_there_are_commands() -> None:
+    assert len(COMMANDS) > 10
+    assert set(TRIED_ELSEWHERE) <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", sorted({c for c in COMMANDS if c.startswith("make ")}))
+def test_make_target_exists(command: str, finished: Project) -> None:
+    assert finished.command("make", "--dry-run", *command.split()[1:])
+
+
+def test_commands_work(stocked: Project) -> None:
+    tried = [c for c in COMMANDS if c not in TRIED_ELSEWHERE and not c.startswith("make ")]
+    assert tried
+    for command in tried:
+        stocked.command(*shlex.split(command))
+    assert (stocked / "restored/photo.png").is_file()
+    assert (stocked / "restored/a.png").is_file()
+
+
+def test_table_is_that_of_the_reports() -> None:
+    block = re.search(r"<!-- results.*?-->\n(.*?)<!-- /results -->", README, flags=re.DOTALL)
+    assert block
+    assert block[1].strip() == result_table(ROOT / "reports").strip()
+
+
+def test_files_that_are_named_exist() -> None:
+    tree = README.partition("    dvc.yaml  params.yaml ")[2].partition("## ")[0]
+    assert tree
+    for name in re.findall(r"(?<=[\s(])((?:[\w.]+/)?[\w.]+\.(?:py|md|yaml))(?=[\s,;)])", tree):
+        assert list(ROOT.glob(name)) or list((ROOT / "src/degrain").glob(f"**/{name}")), name
+    for link in re.findall(r"\]\(([^):]+)\)", README):
+        assert (ROOT / link).exists(), link
