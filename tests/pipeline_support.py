@@ -6,13 +6,14 @@ import contextlib
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 import skimage.data
@@ -88,9 +89,9 @@ class Project:
     def git(self, *arguments: str) -> str:
         return self.command("git", *arguments)
 
-    def start(self, *command: str, log: str) -> subprocess.Popen[str]:
+    def start(self, *command: str, log: Path) -> subprocess.Popen[str]:
         """A command in a process group of its own, printing to the file `log`."""
-        with (self / log).open("w", encoding="utf-8") as out:
+        with log.open("w", encoding="utf-8") as out:
             process = subprocess.Popen(
                 command,
                 cwd=self.folder,
@@ -106,8 +107,9 @@ class Project:
     def start_and_hold(self, stage: str, step: int) -> subprocess.Popen[str]:
         """Run one stage by DVC up to a step, where it waits for `release`."""
         (self / f"hold-{stage}").write_text(str(step))
-        process = self.start("dvc", "repro", "--force", "--single-item", stage, log=".dvc/tmp/held.log")
-        wait_for((self / f"held-{stage}").exists, lambda: (self / ".dvc/tmp/held.log").read_text())
+        log = self / ".dvc/tmp/held.log"
+        process = self.start("dvc", "repro", "--force", "--single-item", stage, log=log)
+        wait_for((self / f"held-{stage}").exists, process, log)
         return process
 
     def release(self, stage: str) -> None:
@@ -125,9 +127,17 @@ class Project:
         assert text.count(old) == 1, f"{path}: {old!r} stands {text.count(old)} times in it"
         (self / path).write_text(text.replace(old, new), encoding="utf-8")
 
-    def forget_runs(self) -> None:
-        """Empty DVC's run cache, so that stages really run."""
+    def forget(self, stage: str) -> None:
+        """Let DVC know of no earlier run of a stage, so that it can only run it."""
         shutil.rmtree(self / ".dvc/cache/runs")
+        lock = self.lock()
+        del lock["stages"][stage]
+        (self / "dvc.lock").write_text(yaml.safe_dump(lock), encoding="utf-8")
+
+    def lock(self) -> dict[str, Any]:
+        """What stands in dvc.lock."""
+        lock: dict[str, Any] = yaml.safe_load((self / "dvc.lock").read_text(encoding="utf-8"))
+        return lock
 
     def hashes(self, *paths: str) -> dict[str, str]:
         """SHA-256 of the files, and of the files in the folders."""
@@ -205,10 +215,20 @@ def stages_run(output: str) -> list[str]:
     ]
 
 
-def wait_for(condition: Callable[[], object], explain: Callable[[], str]) -> None:
+def has_ended(process: psutil.Process) -> bool:
+    """Whether nothing runs any more, though perhaps nobody has asked for its exit code."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def wait_for(condition: Callable[[], object], process: subprocess.Popen[str], log: Path) -> None:
+    """Wait until the condition holds, which it must while `process`, printing to `log`, is running."""
     end_s = time.monotonic() + PATIENCE_S
     while not condition():
-        assert time.monotonic() < end_s, explain()
+        assert process.poll() is None, f"ended with {process.returncode}:\n{log.read_text()}"
+        assert time.monotonic() < end_s, log.read_text()
         time.sleep(0.05)
 
 
@@ -217,6 +237,29 @@ def kill_group(process: subprocess.Popen[str]) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+class StoredRun(NamedTuple):
+    """A run in MLflow's database."""
+
+    run_id: str
+    status: str
+    tags: dict[str, str]
+    steps: list[int]
+
+
+def stored_runs(project: Project, stage: str) -> list[StoredRun]:
+    """The runs of a stage, oldest first; `steps` are those of the pixel loss."""
+    with contextlib.closing(sqlite3.connect(project / "mlflow.db")) as database:
+        rows = database.execute("select run_uuid, status from runs order by start_time").fetchall()
+        found = [StoredRun(*row, *_tags_and_steps(database, row[0])) for row in rows]
+    return [run for run in found if run.tags["dvc.stage"] == stage]
+
+
+def _tags_and_steps(database: sqlite3.Connection, run_id: str) -> tuple[dict[str, str], list[int]]:
+    tags = database.execute("select key, value from tags where run_uuid = ?", (run_id,))
+    points = "select step from metrics where run_uuid = ? and key = 'pixel' order by step"
+    return dict(tags), [step for (step,) in database.execute(points, (run_id,))]
 
 
 def _copy_tree(folder: Path) -> None:

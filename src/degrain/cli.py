@@ -118,7 +118,7 @@ def _denoise(options: argparse.Namespace) -> int:
 
 def _table(_: argparse.Namespace) -> int:
     """Print the result table with the speeds."""
-    from degrain.evaluation.report import result_table
+    from degrain.evaluation.tables import result_table
 
     print(result_table(Path("reports")), end="")
     return 0

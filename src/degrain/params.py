@@ -188,7 +188,15 @@ class Patches(Section):
 
     size: PositiveInt
     stride: PositiveInt
-    min_contrast_255: NonNegativeFloat
+    scales: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)]
+    detail_power: NonNegativeFloat
+
+    @model_validator(mode="after")
+    def _full_size_is_a_scale(self) -> Self:
+        if 1 not in self.scales:
+            msg = f"scales = {self.scales}; expected 1 among them, at which a patch fits into every image"
+            raise ValueError(msg)
+        return self
 
 
 class Unet(Section):

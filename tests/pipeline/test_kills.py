@@ -9,9 +9,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline_support import Project, kill_group, stages_run, wait_for
+from pipeline_support import Project, has_ended, kill_group, stages_run, stored_runs, wait_for
 
-MADE = ("data", "models", "reports", "dvc.lock")
+MADE = ("data", "models", "reports")
 
 
 def checkpoints(project: Project, stage: str) -> list[Path]:
@@ -22,16 +22,18 @@ def stage_process(project: Project, stage: str) -> psutil.Process:
     return psutil.Process(int((project / f"held-{stage}").read_text()))
 
 
-@pytest.mark.parametrize("stage", ["pretrain", "train"])
-def test_killed_training_resumes_to_the_same_bytes(project: Project, stage: str) -> None:
-    before = project.hashes(*MADE)
-    project.forget_runs()
+@pytest.mark.parametrize(("stage", "which"), [("pretrain", "project"), ("train", "tracked_project")])
+def test_killed_training_resumes_to_the_same_bytes(
+    stage: str, which: str, request: pytest.FixtureRequest
+) -> None:
+    project: Project = request.getfixturevalue(which)
+    before, lock, known = project.hashes(*MADE), project.lock(), stored_runs(project, stage)
+    project.forget(stage)
     dvc = project.start_and_hold(stage, step=4)
-    running = stage_process(project, stage)
+    training = stage_process(project, stage)
     kill_group(dvc)
-    psutil.wait_procs([running], timeout=10)
+    assert has_ended(training)
     project.release(stage)
-    assert not running.is_running()
     assert not (project / "models" / stage).exists()
     assert len(checkpoints(project, stage)) == 1
 
@@ -39,30 +41,37 @@ def test_killed_training_resumes_to_the_same_bytes(project: Project, stage: str)
     assert stages_run(output) == ["sources", stage]
     assert f"{stage}: resuming from the checkpoint at step 3" in output
     assert project.hashes(*MADE) == before
+    assert project.lock() == lock
     assert checkpoints(project, stage) == []
+    if which == "tracked_project":
+        *earlier, run = stored_runs(project, stage)
+        assert earlier == known
+        assert run.status == "FINISHED"
+        assert run.steps == [1, 2, 3, 4, 5, 6]
 
 
 def test_second_dvc_waits_for_a_training_whose_dvc_was_killed_and_takes_it_over(project: Project) -> None:
-    before = project.hashes(*MADE)
-    project.forget_runs()
+    before, lock = project.hashes(*MADE), project.lock()
+    project.forget("train")
     dvc = project.start_and_hold("train", step=4)
     orphan = stage_process(project, "train")
     os.kill(dvc.pid, signal.SIGKILL)
     dvc.wait()
-    assert orphan.is_running()
+    assert not has_ended(orphan)
 
     log = project / ".dvc/tmp/second.log"
-    second = project.start("dvc", "repro", log=".dvc/tmp/second.log")
+    second = project.start("dvc", "repro", log=log)
     waiting = f"train is still being run in this folder by process {orphan.pid}"
-    wait_for(lambda: waiting in log.read_text(), log.read_text)
-    assert orphan.is_running()
+    wait_for(lambda: waiting in log.read_text(), second, log)
+    assert not has_ended(orphan)
     assert second.poll() is None
     project.release("train")
 
     assert second.wait(timeout=60) == 0, log.read_text()
     assert "train: resuming from the checkpoint at step 6" in log.read_text()
-    assert not orphan.is_running()
+    assert has_ended(orphan)
     assert project.hashes(*MADE) == before
+    assert project.lock() == lock
     assert checkpoints(project, "train") == []
 
 

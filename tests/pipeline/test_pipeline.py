@@ -21,7 +21,10 @@ MADE = ("data", "models", "reports", "dvc.lock")
 def declared_outputs(project: Project) -> list[str]:
     stages = yaml.safe_load((project / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     entries = [
-        entry for stage in stages.values() for kind in ("outs", "metrics") for entry in stage.get(kind, [])
+        entry
+        for stage in stages.values()
+        for kind in ("outs", "metrics", "plots")
+        for entry in stage.get(kind, [])
     ]
     return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
 
@@ -63,15 +66,12 @@ def test_dvc_shows_metrics_and_plots(finished: Project, tmp_path: Path) -> None:
     shown = json.loads(finished.dvc("metrics", "show", "--json"))[""]["data"]
     written = json.loads((finished / "reports/metrics.json").read_text(encoding="utf-8"))
     assert shown["reports/metrics.json"]["data"] == written
-    assert shown["reports/speed.json"]["data"]["mpx_per_s"].keys() == METHODS - {"noisy"} | METHODS
+    assert shown["reports/speed.json"]["data"]["mpx_per_s"].keys() == METHODS
 
     finished.dvc("plots", "show", "--out", str(tmp_path / "plots"))
     page = (tmp_path / "plots/index.html").read_text(encoding="utf-8")
-    for title in (
-        "pixel loss of pretraining",
-        "losses of adversarial training",
-        "PSNR on the validation set",
-    ):
+    losses = ("pixel loss of pretraining", "loss of the discriminator", "losses of the generator")
+    for title in (*losses, "PSNR on the validation set", "contact_sheet.png"):
         assert title in page
     for picture in (finished / "reports/pictures").iterdir():
         assert picture.name in page
@@ -89,7 +89,7 @@ def test_second_run_only_lists_the_sources_and_forced_training_gives_the_same_by
 
 
 def test_changed_setting_of_train_repeats_neither_data_nor_pretraining(project: Project) -> None:
-    before = project.hashes("models")
+    before, reports = project.hashes("models"), project.hashes("reports/curves", "reports/metrics.json")
     project.change_params({"train": {"adversarial": {"weight": 0.5}}})
     assert stages_run(project.dvc("repro")) == ["sources", "train", "evaluate"]
 
@@ -97,9 +97,14 @@ def test_changed_setting_of_train_repeats_neither_data_nor_pretraining(project: 
     changed = {path for path in before if before[path] != after[path]}
     assert changed == {"models/train/generator.safetensors", "models/train/discriminator.safetensors"}
 
+    project.git("checkout", "--quiet", "params.yaml")
+    assert stages_run(project.dvc("repro")) == ["sources", "evaluate"]  # the training is remembered
+    assert project.hashes("models") == before
+    assert project.hashes("reports/curves", "reports/metrics.json") == reports
+
 
 def test_files_of_a_folder_set_are_followed_and_bad_ones_named(project: Project) -> None:
-    write_photo(project / "images/train/added.png", "ihc", 100, 100)
+    write_photo(project / "images/train/added.png", "immunohistochemistry", 100, 100)
     whole = (project / "images/test/astronaut.png").read_bytes()
     (project / "images/train/broken.png").write_bytes(whole[: len(whole) // 2])
     output = project.dvc("repro", "download")

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import pytest
 import torch
@@ -96,7 +97,7 @@ def test_a_failed_save_keeps_the_last_checkpoint(tmp_path):
     checkpoint = saved(tmp_path)
     with pytest.raises(Exception, match="pickle"):
         checkpoint.save({"step": lambda: None})
-    assert checkpoint.load(CPU)["step"] == 3
+    assert checkpoint.load()["step"] == 3
     assert [path.name for path in checkpoint.folder.iterdir()] == ["state.pt"]
 
 
@@ -115,7 +116,7 @@ def test_a_damaged_checkpoint_is_named_and_what_to_do(tmp_path, damage):
         }[damage]
     )
     with pytest.raises(DegrainError, match=r"state\.pt: not a checkpoint .*; delete it to start afresh$"):
-        checkpoint.load(CPU)
+        checkpoint.load()
 
 
 def test_a_file_that_would_run_code_is_refused(tmp_path):
@@ -123,7 +124,7 @@ def test_a_file_that_would_run_code_is_refused(tmp_path):
     checkpoint.folder.mkdir(parents=True)
     torch.save({"step": print}, checkpoint.path)
     with pytest.raises(DegrainError, match="not a checkpoint that can be resumed"):
-        checkpoint.load(CPU)
+        checkpoint.load()
 
 
 # --- processes ---
@@ -238,7 +239,5 @@ def test_a_checkpoint_is_deleted_only_if_somebody_takes_the_outputs_over(tmp_pat
     finally:
         starter.kill()
         starter.communicate()
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(group, signal.SIGKILL)
-        except ProcessLookupError:
-            pass

@@ -75,16 +75,27 @@ def write_inputs(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_help_names_the_commands_and_does_not_wait_for_torch():
-    script = "import sys; from degrain.cli import main\ntry: main(['--help'])\nfinally: print('torch' in sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True,
-        env={"PYTHONPATH": str(ROOT / "src")},
-    )  # fmt: skip
-    assert done.stdout.startswith("usage: degrain ")
-    assert "denoise" in done.stdout
-    assert "table" in done.stdout
-    assert done.stdout.endswith("False\n")
+def waited_for(*arguments):
+    """What a command prints, and the slow modules that it imported."""
+    script = """
+import sys
+from degrain.cli import main
+try:
+    main(sys.argv[1:])
+finally:
+    print({"torch", "pandas", "mlflow", "matplotlib"} & {*sys.modules})
+"""
+    command = [sys.executable, "-c", script, *arguments]
+    environment = {"PYTHONPATH": str(ROOT / "src")}
+    return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+
+
+def test_help_names_the_commands_and_waits_for_nothing_slow():
+    printed = waited_for("--help")
+    assert printed.startswith("usage: degrain ")
+    assert "denoise" in printed
+    assert "table" in printed
+    assert printed.endswith("set()\n")
 
 
 def test_the_help_of_denoise_states_defaults_and_units(capsys):
@@ -133,7 +144,7 @@ def test_a_network_that_does_something_changes_every_file(model, tmp_path, capsy
         read_image(tmp_path / folder / "colour.png") for folder in ("out", "half", "none", "blind")
     )
     inside = (whole > 0) & (whole < 1)
-    assert inside.mean() > 0.2
+    assert inside.sum() > 20
     np.testing.assert_allclose(half[inside], ((whole + none) / 2)[inside], atol=1.5 / 255)
     assert not np.array_equal(blind, whole)
 
@@ -242,11 +253,9 @@ def test_table_before_any_run_says_what_to_do(capsys):
     assert err == "degrain: reports/table.md: no results yet; run `make repro` (or `dvc repro`) first\n"
 
 
-def test_table_prints_the_results(tmp_path, capsys):
+def test_table_prints_the_results_and_waits_for_nothing_slow(tmp_path):
     (tmp_path / "reports").mkdir()
     (tmp_path / "reports" / "table.md").write_text(
         "| method | s 1 |\n| --- | ---: |\n| mean | 1.00 / 0.100 |\n"
     )
-    code, out, _ = run("table", capsys=capsys)
-    assert code == 0
-    assert out.splitlines()[-1] == "| mean | 1.00 / 0.100 |  |"
+    assert waited_for("table").splitlines()[-2:] == ["| mean | 1.00 / 0.100 |  |", "set()"]

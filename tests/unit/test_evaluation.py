@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.ndimage import gaussian_laplace
 
 from degrain.compute import Engine
 from degrain.data.noisy import NoisySet
@@ -22,11 +23,17 @@ from degrain.evaluation.report import (
     identify_test_set,
     log_results,
     read_bm3d,
-    result_table,
     write_results,
     write_speeds,
 )
-from degrain.evaluation.tables import best_filter, markdown_table, speeds, summarise, with_speeds
+from degrain.evaluation.tables import (
+    best_filter,
+    markdown_table,
+    result_table,
+    speeds,
+    summarise,
+    with_speeds,
+)
 from degrain.files import read_image, write_image, write_json
 from degrain.metrics import psnr, ssim, to_8_bit
 
@@ -130,7 +137,7 @@ def test_the_best_filter_is_none_that_was_learned_and_no_guest():
 def bm3d_of(test, psnr_db=31.0):
     figures = {level: {"psnr": psnr_db, "ssim": 0.9} for level in ("sigma_15", "sigma_50")}
     return {
-        "test_sha256": test_sha256(test),
+        "test_sha256": identify_test_set(test.rows),
         "methods": {"bm3d": figures},
         "mpx_per_s": {"bm3d": 0.03},
     }
@@ -269,15 +276,17 @@ def test_every_method_is_measured_by_the_protocol_on_every_pair(sets, tmp_path):
     assert table[table.method == "half"].seconds.min() >= 0.002
 
 
-def test_methods_are_told_the_level_of_the_noise(sets, tmp_path):
+def test_the_methods_of_a_level_are_used_there_and_told_its_noise(sets, tmp_path):
     told = []
-    methods = {
-        level: {"spy": lambda noisy, sigma: told.append(sigma) or noisy} for level in sets["test"].levels
-    }
+
+    def spy(level):
+        return lambda noisy, sigma: told.append((level, round(sigma * 255))) or noisy
+
+    methods = {level: {"spy": spy(level)} for level in sets["test"].levels}
     warm_up([methods["sigma_15"]["spy"]], sets["test"])
-    assert told == pytest.approx([15 / 255])
+    assert told == [("sigma_15", 15)]
     measure(sets["test"], methods, tmp_path)
-    assert told[1:] == pytest.approx([15 / 255] * 2 + [50 / 255] * 2)
+    assert told[1:] == [("sigma_15", 15)] * 2 + [("sigma_50", 50)] * 2
 
 
 def test_filters_are_fitted_to_the_validation_set_of_their_level(sets):
@@ -311,6 +320,18 @@ def test_the_liveliest_square_is_where_the_detail_is(side, channels):
         assert abs(found_y - y) <= 1
         assert 0 <= found_x <= 40 - side
         assert 0 <= found_y <= 30 - side
+
+
+@pytest.mark.parametrize("side", [1, 2, 5, 6])
+def test_no_square_has_more_detail_than_the_liveliest(side):
+    image = np.random.default_rng(side).random((11, 14, 3), dtype=np.float32)
+    detail = np.abs(gaussian_laplace(image.mean(2), sigma=1.0))
+    sums = {
+        (x, y, side): detail[y : y + side, x : x + side].sum()
+        for y in range(11 - side + 1)
+        for x in range(14 - side + 1)
+    }
+    assert sums[liveliest(image, side)] == pytest.approx(max(sums.values()))
 
 
 @pytest.mark.parametrize("shape", [(7, 30, 3), (30, 7, 1), (9, 9, 3), (1, 1, 1)])

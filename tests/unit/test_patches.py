@@ -11,8 +11,7 @@ import torch
 
 from degrain.build.degrader import Degrader
 from degrain.data import patches as module
-from degrain.data.patches import PatchDataset, cut_patches, turn, write_shards
-from degrain.errors import DegrainError
+from degrain.data.patches import PatchDataset, cut_patches, detail, rescale, turn, write_shards
 
 RNG = np.random.default_rng(0)
 
@@ -24,16 +23,16 @@ def numbered(height, width):
 
 
 def section(make_params, **changes):
-    return make_params().patches.model_copy(update={"min_contrast_255": 0, **changes})
+    return make_params().patches.model_copy(update={"scales": (1.0,), **changes})
 
 
 def clean_only(clean, *, generator):
     return clean, torch.zeros(len(clean))
 
 
-def dataset(folder, patches, *, degrade=clean_only, batch_size=4, crop=8, seed="0"):
+def dataset(folder, patches, *, degrade=clean_only, batch_size=4, crop=8, seed="0", power=0.0):
     write_shards(patches, folder)
-    return PatchDataset(folder, degrade, batch_size=batch_size, crop=crop, seed=seed)
+    return PatchDataset(folder, degrade, batch_size=batch_size, crop=crop, detail_power=power, seed=seed)
 
 
 def same_batches(one, other):
@@ -56,24 +55,41 @@ def test_images_smaller_than_a_patch_give_none(make_params):
     assert cut_patches(numbered(31, 64), section(make_params, size=32)).shape == (0, 32, 32, 3)
 
 
-def test_flat_patches_are_dropped(make_params):
-    image = np.full((32, 96, 1), 90, np.uint8)
-    image[:, :32:2] = 97  # standard deviation 3.5
-    image[:, 64::2] = 99  # 4.5
-    kept = cut_patches(image, section(make_params, size=32, stride=32, min_contrast_255=4))
-    np.testing.assert_array_equal(kept, image[None, :, 64:])
+def test_images_are_cut_at_every_scale_that_fits(make_params):
+    image = numbered(64, 96)
+    scales = section(make_params, size=32, stride=32, scales=(1.0, 0.5, 0.25))
+    cuts = cut_patches(image, scales)
+    assert len(cuts) == 2 * 3 + 1 * 2
+    np.testing.assert_array_equal(cuts[0], image[:32, :32])
+    # Half the size: twice the slope, the same range.
+    assert np.diff(cuts[-1][:, 5, 0].astype(int)).mean() == pytest.approx(2, abs=0.1)
 
 
-def test_a_patch_flat_in_each_channel_is_flat_whatever_its_colour(make_params):
-    image = np.broadcast_to(np.array([0, 128, 255], np.uint8), (32, 32, 3))
-    assert not len(cut_patches(image, section(make_params, size=32, min_contrast_255=1)))
+@pytest.mark.parametrize("channels", [1, 3])
+def test_shrinking_keeps_a_flat_image_flat(channels):
+    image = np.full((40, 60, channels), 77, np.uint8)
+    np.testing.assert_array_equal(rescale(image, 0.5), image[:20, :30])
 
 
-def test_no_patch_left_is_an_error_that_says_what_to_do(tmp_path):
-    with pytest.raises(DegrainError, match=r"patches\.min_contrast_255 in params\.yaml; lower it"):
-        write_shards([np.empty((0, 8, 8, 3), np.uint8)], tmp_path)
-    with pytest.raises(DegrainError, match="no training patch"):
-        write_shards([], tmp_path)
+def test_detail_follows_contrast_and_not_brightness_or_colour():
+    checks = np.indices((16, 16, 3)).sum(0) % 2
+    weak, strong = ((100 + step * checks).astype(np.uint8) for step in (10, 20))
+    assert detail(strong) == pytest.approx(2 * detail(weak), rel=0.1)
+    assert detail(np.broadcast_to(np.array([0, 128, 255], np.uint8), (16, 16, 3))) == 0
+    assert detail(strong + 50) == pytest.approx(detail(strong))
+
+
+def test_patches_are_drawn_in_proportion_to_their_detail(tmp_path):
+    checks = np.indices((16, 16, 1)).sum(0) % 2
+    patches = np.stack([(50 + step * checks).astype(np.uint8) for step in (10, 30)])
+    data = dataset(tmp_path, [patches], batch_size=200, power=1.0)
+    strong = torch.cat([(data.batch(step).clean.amax((1, 2, 3)) > 70 / 255).float() for step in range(10)])
+    assert strong.mean().item() == pytest.approx(0.75, abs=0.04)
+
+
+def test_images_that_are_all_flat_can_be_drawn(tmp_path):
+    data = dataset(tmp_path, [np.full((2, 16, 16, 1), 9, np.uint8)], power=2.0)
+    assert torch.all(data.batch(0).clean == torch.tensor(9 / 255))
 
 
 def test_shards_hold_every_patch_in_order(tmp_path, monkeypatch):

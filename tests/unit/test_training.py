@@ -201,7 +201,7 @@ def test_the_discriminators_turn_leaves_the_generator_alone(training):
     assert no_gradients(state.generator.network)
     assert not same(parameters(state.discriminator.network), mine)
     assert stats.keys() == {
-        "discriminator", "discriminator_gradient_norm", "real_accuracy", "fake_accuracy"
+        "discriminator", "discriminator_gradient_norm", "real_logit", "fake_logit"
     }  # fmt: skip
 
 
@@ -244,7 +244,7 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_term(training, term):
     def sound(real, fake):
         return fake.flatten(1).mean(1)
 
-    state, step, batch, _ = adversarial_parts(training)
+    state, _, batch, _ = adversarial_parts(training)
     state.step = 41
     bad = AdversarialStep(
         state.discriminator,
@@ -285,7 +285,7 @@ def test_divergence_keeps_the_last_good_checkpoint(training, tmp_path, monkeypat
 
     with pytest.raises(Diverged, match="step 3: pixel = nan"):
         run(state, Plan(plan.settings, plan.data, diverging, plan.validate), tmp_path)
-    kept = Checkpoint("t", "key", root=tmp_path).load(torch.device("cpu"))
+    kept = Checkpoint("t", "key", root=tmp_path).load()
     assert kept["step"] == 2
     assert all(value.isfinite().all() for value in kept["generator"]["network"].values())
 
@@ -313,9 +313,8 @@ def test_frozen_stops_gradients_into_weights_and_only_there():
 
 def test_frozen_restores_after_an_exception():
     network = nn.Conv2d(1, 1, 3)
-    with pytest.raises(KeyError), frozen(network):
-        assert not any(weight.requires_grad for weight in network.parameters())
-        raise KeyError
+    with pytest.raises(ZeroDivisionError), frozen(network):
+        1 / any(weight.requires_grad for weight in network.parameters())
     assert all(weight.requires_grad for weight in network.parameters())
 
 

@@ -12,15 +12,17 @@ from typing import Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
+from scipy.ndimage import laplace
 from torch import Tensor
 
-from degrain.errors import DegrainError
 from degrain.files import atomic_write, sha256_file, write_json
 from degrain.params import Patches
 from degrain.seeding import seeded_generator
 
 Bytes = NDArray[np.uint8]
 SHARD_BYTES = 256 * 2**20
+LEAST_DETAIL = 0.1  # grey levels; so that images which are all flat can be drawn, too
 
 
 @dataclass(frozen=True)
@@ -45,18 +47,34 @@ class Degrade(Protocol):
 
 
 def cut_patches(image: Bytes, patches: Patches) -> Bytes:
-    """Overlapping patches that are not flat: (H, W, C) to (N, size, size, C), both uint8.
+    """Overlapping patches of an image at every scale: (H, W, C) to (N, size, size, C), both uint8.
 
-    The last row and column are moved inwards, so that every pixel of the image can be seen.
+    The last row and column are moved inwards, so that every pixel of the image can be seen. Scales
+    at which the image is smaller than a patch are left out.
     """
     size = patches.size
     cuts = [
-        image[y : y + size, x : x + size]
-        for y in _offsets(image.shape[0], size, patches.stride)
-        for x in _offsets(image.shape[1], size, patches.stride)
+        scaled[y : y + size, x : x + size]
+        for scaled in (rescale(image, scale) for scale in patches.scales)
+        for y in _offsets(scaled.shape[0], size, patches.stride)
+        for x in _offsets(scaled.shape[1], size, patches.stride)
     ]
-    kept = [cut for cut in cuts if cut.std(axis=(0, 1)).mean() >= patches.min_contrast_255]
-    return np.stack(kept) if kept else np.empty((0, size, size, image.shape[2]), np.uint8)
+    return np.stack(cuts) if cuts else np.empty((0, size, size, image.shape[2]), np.uint8)
+
+
+def rescale(image: Bytes, scale: float) -> Bytes:
+    """Shrink an image (H, W, C); photographs become sharper by it, pixel for pixel."""
+    if scale == 1:
+        return image
+    size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
+    plane = image[:, :, 0] if image.shape[2] == 1 else image
+    shrunk = np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.LANCZOS))
+    return shrunk.reshape(*shrunk.shape[:2], image.shape[2])
+
+
+def detail(patch: Bytes) -> float:
+    """How much there is to learn from a patch (P, P, C): its mean absolute Laplacian, in grey levels."""
+    return float(np.abs(laplace(patch.mean(axis=2))).mean())
 
 
 def _offsets(length: int, size: int, stride: int) -> list[int]:
@@ -66,24 +84,13 @@ def _offsets(length: int, size: int, stride: int) -> list[int]:
 
 
 def write_shards(patches: Iterable[Bytes], folder: Path) -> int:
-    """Write groups of patches (N, P, P, C) to shards and their index; returns how many patches.
-
-    Raises
-    ------
-    DegrainError : there is not one patch.
-    """
+    """Write groups of patches (N, P, P, C) to shards, and their index; returns how many patches."""
     folder.mkdir(parents=True, exist_ok=True)
     entries = [
         _write_shard(folder / f"train_{number:03d}.npy", shard)
         for number, shard in enumerate(_grouped(patches))
     ]
     count = sum(int(entry["patches"]) for entry in entries)
-    if not count:
-        msg = (
-            "no training patch is left: every patch of every training image is flatter than "
-            "patches.min_contrast_255 in params.yaml; lower it or add images"
-        )
-        raise DegrainError(msg)
     write_json(folder / "index.json", {"patches": count, "shards": entries})
     return count
 
@@ -101,9 +108,16 @@ def _grouped(patches: Iterable[Bytes]) -> Iterator[Bytes]:
 
 
 def _write_shard(path: Path, patches: Bytes) -> dict[str, str | int]:
+    """A shard, and beside it the detail of each of its patches."""
+    _save(path, patches)
+    details = path.with_suffix(".detail.npy")
+    _save(details, np.array([detail(patch) for patch in patches], np.float32))
+    return {"file": path.name, "patches": len(patches), "sha256": sha256_file(path), "detail": details.name}
+
+
+def _save(path: Path, array: NDArray[np.generic]) -> None:
     with atomic_write(path) as aside, aside.open("wb") as file:
-        np.save(file, patches, allow_pickle=False)
-    return {"file": path.name, "patches": len(patches), "sha256": sha256_file(path)}
+        np.save(file, array, allow_pickle=False)
 
 
 class PatchDataset:
@@ -117,15 +131,21 @@ class PatchDataset:
     folder : of the shards and their index.json.
     degrade : draws the noise.
     crop : side of the crops, in pixels.
+    detail_power : a patch is drawn in proportion to its detail to this power; 0 draws all alike.
     seed : anything that tells one stage's draws from another's.
     """
 
-    def __init__(self, folder: Path, degrade: Degrade, *, batch_size: int, crop: int, seed: str) -> None:
-        index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+    def __init__(
+        self, folder: Path, degrade: Degrade, *, batch_size: int, crop: int, detail_power: float, seed: str
+    ) -> None:
+        entries = json.loads((folder / "index.json").read_text(encoding="utf-8"))["shards"]
         self.shards = [
-            np.load(folder / shard["file"], mmap_mode="r", allow_pickle=False) for shard in index["shards"]
+            np.load(folder / entry["file"], mmap_mode="r", allow_pickle=False) for entry in entries
         ]
         self.ends = np.cumsum([len(shard) for shard in self.shards])
+        details = [np.load(folder / entry["detail"], allow_pickle=False) for entry in entries]
+        weights = np.maximum(np.concatenate(details).astype(np.float64), LEAST_DETAIL) ** detail_power
+        self.shares = np.cumsum(weights) / weights.sum()
         self.degrade, self.batch_size, self.crop, self.seed = degrade, batch_size, crop, seed
 
     def __len__(self) -> int:
@@ -142,7 +162,7 @@ class PatchDataset:
 
     def _crop(self, which: float, down: float, right: float, symmetry: float) -> Bytes:
         """A crop from four draws in [0, 1)."""
-        index = int(which * len(self))
+        index = min(int(np.searchsorted(self.shares, which, side="right")), len(self) - 1)
         number = int(np.searchsorted(self.ends, index, side="right"))
         patch = self.shards[number][index - int(self.ends[number])]  # counted from the end of the shard
         room = patch.shape[0] - self.crop + 1

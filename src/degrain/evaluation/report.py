@@ -11,7 +11,6 @@ import pandas as pd
 
 from degrain.compute import Engine
 from degrain.data.noisy import NoisySet
-from degrain.errors import DegrainError
 from degrain.evaluation.pictures import draw_comparison, restored_image
 from degrain.evaluation.tables import (
     TITLES,
@@ -20,7 +19,6 @@ from degrain.evaluation.tables import (
     markdown_table,
     speeds,
     summarise,
-    with_speeds,
 )
 from degrain.files import sha256_bytes, write_csv, write_json, write_text
 from degrain.tracking import Run
@@ -77,24 +75,6 @@ def write_speeds(
     known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     if known.get("setting") != setting:
         write_json(path, {"setting": setting, "mpx_per_s": speeds(results)})
-
-
-def result_table(reports: Path) -> str:
-    """The results of the last evaluation with the speeds, as Markdown.
-
-    Raises
-    ------
-    DegrainError : there has been none.
-    """
-    path = reports / "table.md"
-    if not path.exists():
-        msg = f"{path}: no results yet; run `make repro` (or `dvc repro`) first"
-        raise DegrainError(msg)
-    speed: dict[str, float] = {}
-    for timed in (reports / "speed.json", reports / "bm3d.json"):
-        if timed.exists():
-            speed |= json.loads(timed.read_text(encoding="utf-8"))["mpx_per_s"]
-    return with_speeds(path.read_text(encoding="utf-8"), speed)
 
 
 def _processor() -> str:

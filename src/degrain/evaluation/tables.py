@@ -1,10 +1,19 @@
-"""Results as tables: one summary for machines, one for people."""
+"""Results as tables: one summary for machines, one for people.
+
+Pandas is not imported, nor torch: `degrain table` ends every `make repro` and must not wait for them.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
+from degrain.errors import DegrainError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Summary = dict[str, dict[str, dict[str, float]]]
 
@@ -63,6 +72,24 @@ def with_speeds(table: str, speed: Mapping[str, float]) -> str:
     by_title |= {"method": "Mpx/s", "---": "---:"}
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
     return "".join(_line([*cells, by_title.get(cells[0], "")]) for cells in rows)
+
+
+def result_table(reports: Path) -> str:
+    """The results of the last evaluation with the speeds, as Markdown.
+
+    Raises
+    ------
+    DegrainError : there has been none.
+    """
+    path = reports / "table.md"
+    if not path.exists():
+        msg = f"{path}: no results yet; run `make repro` (or `dvc repro`) first"
+        raise DegrainError(msg)
+    speed: dict[str, float] = {}
+    for timed in (reports / "speed.json", reports / "bm3d.json"):
+        if timed.exists():
+            speed |= json.loads(timed.read_text(encoding="utf-8"))["mpx_per_s"]
+    return with_speeds(path.read_text(encoding="utf-8"), speed)
 
 
 def _cell(summary: Summary, name: str, level: str) -> str:

@@ -57,11 +57,8 @@ class AdversarialStep:
             real = self._judge(batch.clean, batch.noisy).logits.float()
             fake = self._judge(restored, batch.noisy).logits.float()
         terms = {"discriminator": self.adversarial.discriminator(real, fake).mean()}
-        accuracy = {
-            "real_accuracy": float((real > 0).float().mean()),
-            "fake_accuracy": float((fake < 0).float().mean()),
-        }
-        return descend(self.discriminator, "discriminator", terms, step=state.step) | accuracy
+        means = {"real_logit": float(real.mean()), "fake_logit": float(fake.mean())}
+        return descend(self.discriminator, "discriminator", terms, step=state.step) | means
 
     def generator_step(self, state: TrainState, restored: Tensor, batch: Batch) -> Stats:
         """Teach the generator to stay near the clean pixels and to look real."""
@@ -78,8 +75,7 @@ class AdversarialStep:
             "adversarial": adversarial.mean() * self.adversarial_weight,
             "feature_matching": matching.mean() * self.feature_matching_weight,
         }
-        with frozen(self.discriminator.network):
-            return descend(state.generator, "generator", terms, step=state.step)
+        return descend(state.generator, "generator", terms, step=state.step)
 
     def _judge(self, image: Tensor, noisy: Tensor) -> Judgement:
         seen = torch.cat([image, noisy], dim=1) if self.conditional else image

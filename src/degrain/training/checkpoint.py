@@ -70,8 +70,8 @@ class Checkpoint:
         with atomic_write(self.path) as aside:
             torch.save(state, aside)
 
-    def load(self, device: torch.device) -> dict[str, object] | None:
-        """The last state, or None if there is none.
+    def load(self) -> dict[str, object] | None:
+        """The last state, on the processor, or None if there is none.
 
         Raises
         ------
@@ -80,7 +80,7 @@ class Checkpoint:
         if not self.path.exists():
             return None
         try:
-            state: dict[str, object] = torch.load(self.path, map_location=device, weights_only=True)
+            state: dict[str, object] = torch.load(self.path, map_location="cpu", weights_only=True)
         except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
             # Their own words run over many lines and advise to switch off what makes loading safe.
             reason = type(error).__name__

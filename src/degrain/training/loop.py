@@ -52,7 +52,7 @@ def fit(state: TrainState, plan: Plan, *, checkpoint: Checkpoint, log: Log, name
     ------
     Diverged : a loss is not finite any more; the last good checkpoint is kept.
     """
-    resumed = checkpoint.load(state.engine.device)
+    resumed = checkpoint.load()
     if resumed is not None:
         state.load_state_dict(resumed)
         tqdm.write(f"{name}: resuming from the checkpoint at step {state.step}")

@@ -41,4 +41,4 @@ class Progress:
 
 
 def _is_loss(term: str) -> bool:
-    return not term.endswith(("_norm", "_accuracy", "lr"))
+    return not term.endswith(("_norm", "_logit", "lr"))

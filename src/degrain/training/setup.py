@@ -28,6 +28,7 @@ def patch_dataset(params: Params, settings: Optimisation, stage: str) -> PatchDa
         Degrader(params.noise),
         batch_size=settings.batch_size,
         crop=settings.patch_size,
+        detail_power=params.patches.detail_power,
         seed=f"{params.seed} {stage}",
     )
 
