@@ -39,6 +39,9 @@ class Recorder:
     def log_metrics(self, step: int, metrics: dict[str, float]) -> None:
         self.rows.append((step, dict(metrics)))
 
+    def flush(self) -> None:
+        pass
+
 
 def trained_like(network: nn.Module) -> nn.Module:
     """Weights away from their start, which makes networks of ours do nothing."""
@@ -68,7 +71,7 @@ def pixel_training(
     """Stage pretrain's state and plan."""
     torch.manual_seed(seed)
     generator = build_generator(params.model, params.data.channels)
-    state = start_state(generator, params.pretrain, CPU, weight_decay=params.pretrain.weight_decay)
+    state = start_state(generator, params.pretrain, CPU)
     return state, Plan(params.pretrain, data, PixelStep(PIXEL[params.pretrain.loss]), validate)
 
 

@@ -239,7 +239,9 @@ class Optimisation(Section):
     steps: PositiveInt
     batch_size: PositiveInt
     patch_size: PositiveInt
+    optimizer: Literal["muon", "adamw"]
     lr: PositiveFloat
+    weight_decay: NonNegativeFloat
     warmup_steps: NonNegativeInt
     gradient_clip: PositiveFloat
     ema_half_life_images: PositiveFloat
@@ -250,7 +252,6 @@ class Pretrain(Optimisation):
     """The generator alone, on a pixel loss."""
 
     loss: PixelLoss
-    weight_decay: NonNegativeFloat
 
 
 class PixelTerm(Section):

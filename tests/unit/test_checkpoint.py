@@ -81,16 +81,13 @@ def saved(root, state=None):
     return checkpoint
 
 
-CPU = torch.device("cpu")
-
-
 def test_what_was_saved_is_loaded(tmp_path):
-    assert Checkpoint("train", "key", root=tmp_path).load(CPU) is None
-    state = saved(tmp_path).load(CPU)
+    assert Checkpoint("train", "key", root=tmp_path).load() is None
+    state = saved(tmp_path).load()
     assert (state["step"], state["curve"]) == (3, [{"a": 0.1}])
     assert torch.equal(state["weights"]["w"], torch.arange(5000.0))
-    assert Checkpoint("train", "another", root=tmp_path).load(CPU) is None
-    assert Checkpoint("pretrain", "key", root=tmp_path).load(CPU) is None
+    assert Checkpoint("train", "another", root=tmp_path).load() is None
+    assert Checkpoint("pretrain", "key", root=tmp_path).load() is None
 
 
 def test_a_failed_save_keeps_the_last_checkpoint(tmp_path):

@@ -122,6 +122,22 @@ def test_a_thumbnail_beside_the_page_of_a_tiff_is_passed_over(tmp_path):
     np.testing.assert_array_equal(read_image(tmp_path / "x.tif") * 255, COLOUR)
 
 
+def test_palettes_of_tiff_that_were_written_with_8_bits_are_read(tmp_path):
+    indices, palette = COLOUR[..., 0], RNG.integers(0, 256, (3, 256), dtype=np.uint8)
+    for name, factor in (("8.tif", 1), ("16.tif", 257)):
+        colormap = palette.astype(np.uint16) * factor
+        tifffile.imwrite(tmp_path / name, indices, photometric="palette", colormap=colormap)
+        np.testing.assert_array_equal(read_image(tmp_path / name) * 255, palette.T[indices])
+
+
+def test_a_tiff_without_some_of_its_pixels_is_not_read_as_black(tmp_path):
+    tifffile.imwrite(tmp_path / "x.tif", COLOUR, photometric="rgb", compression="lzw")
+    with tifffile.TiffFile(tmp_path / "x.tif", mode="r+") as file:
+        file.pages.first.tags["StripByteCounts"].overwrite(0)
+    with pytest.raises(ImageFileError, match="truncated TIFF"):
+        read_image(tmp_path / "x.tif")
+
+
 def test_16_bit_cmyk_tiff_becomes_rgb(tmp_path):
     inks = np.concatenate([COLOUR_16, COLOUR_16[::-1, :, :1] // 2], axis=2)
     tifffile.imwrite(tmp_path / "x.tif", inks, photometric="separated")

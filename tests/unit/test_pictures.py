@@ -61,7 +61,6 @@ def png_text():
     text.add_text("Long", "x" * 2000, zip=True)
     text.add(b"gAMA", struct.pack(">I", 45455))
     text.add(b"tIME", struct.pack(">H5B", 2020, 1, 2, 3, 4, 5))
-    text.add(b"iDOT", b"\0" * 28)  # Apple's table of where the pixels stand: wrong afterwards
     return text
 
 
@@ -83,7 +82,6 @@ def test_png_keeps_mode_alpha_and_metadata(tmp_path, mode):
             assert after.getchannel("A").tobytes() == COLOUR[..., 1].tobytes()
     names = [name for name, _ in chunks((tmp_path / "restored.png").read_bytes())]
     assert {b"gAMA", b"tIME", b"iTXt", b"zTXt", b"tEXt", b"pHYs", b"iCCP", b"eXIf"} <= set(names)
-    assert b"iDOT" not in names
     assert names[0] == b"IHDR"
     assert names[-1] == b"IEND"
     assert names.index(b"iCCP") < names.index(b"IDAT")
@@ -100,15 +98,31 @@ def chunks(data):
         at += 12 + size
 
 
+def with_chunk(path, name, contents, before):
+    """Put a chunk into a PNG before the first one called so."""
+    at = path.read_bytes().index(before) - 4
+    new = struct.pack(">I", len(contents)) + name + contents + struct.pack(">I", zlib.crc32(name + contents))
+    path.write_bytes(path.read_bytes()[:at] + new + path.read_bytes()[at:])
+
+
 def test_text_after_the_pixels_of_a_png_is_kept(tmp_path):
-    buffer = io.BytesIO()
-    Image.fromarray(COLOUR).save(buffer, "PNG")
-    data, text = buffer.getvalue(), b"Title\0late"
-    late = struct.pack(">I", len(text)) + b"tEXt" + text + struct.pack(">I", zlib.crc32(b"tEXt" + text))
-    (tmp_path / "x.png").write_bytes(data[:-12] + late + data[-12:])
+    Image.fromarray(COLOUR).save(tmp_path / "x.png")
+    with_chunk(tmp_path / "x.png", b"tEXt", b"Title\0late", before=b"IEND")
     with Image.open(restored(tmp_path / "x.png")) as image:
         image.load()
         assert image.info["Title"] == "late"
+
+
+def test_chunks_that_depend_on_the_pixels_are_not_kept(tmp_path):
+    path = tmp_path / "x.png"
+    Image.fromarray(COLOUR).quantize(9).save(path)
+    with_chunk(path, b"iDOT", bytes(28), before=b"IDAT")  # Apple's table of where the pixels stand
+    with_chunk(path, b"bKGD", b"\3", before=b"IDAT")  # the number of a colour in the palette
+    names = {name for name, _ in chunks(restored(path).read_bytes())}
+    assert names == {b"IHDR", b"IDAT", b"IEND"}
+    Image.fromarray(COLOUR).save(path)
+    with_chunk(path, b"bKGD", bytes(6), before=b"IDAT")
+    assert b"bKGD" in {name for name, _ in chunks(restored(path).read_bytes())}
 
 
 @pytest.mark.parametrize(
@@ -151,6 +165,8 @@ def test_jpeg_without_metadata_and_in_grey(tmp_path):
 def test_cmyk_jpeg_comes_out_as_rgb_without_the_profile_of_the_inks(tmp_path):
     image = Image.fromarray(SMOOTH).convert("CMYK")
     image.save(tmp_path / "x.jpg", icc_profile=b"inks" * 50, exif=exif(), quality=98)
+    assert b"Adobe" in (tmp_path / "x.jpg").read_bytes()
+    assert b"Adobe" not in restored(tmp_path / "x.jpg").read_bytes()  # it says what the channels are
     with Image.open(restored(tmp_path / "x.jpg", change=0)) as after:
         assert after.mode == "RGB"
         assert "icc_profile" not in after.info
@@ -262,6 +278,7 @@ def test_every_kind_of_tiff_keeps_its_kind(tmp_path, byteorder, bigtiff, dtype):
     same = set(before) - {273, 278, 279}  # where the pixels are
     assert {code: after[code] for code in same} == {code: before[code] for code in same}
     with tifffile.TiffFile(target) as file:
+        assert file.pages.first.offset % 2 == 0  # as the format demands
         assert (file.byteorder, file.is_bigtiff) == (byteorder, bigtiff)
         assert file.asarray().dtype == samples.dtype
         np.testing.assert_array_equal(file.asarray()[..., 3], samples[..., 3])

@@ -16,8 +16,7 @@ def start(params: Params, engine: Engine) -> tuple[TrainState, Step]:
     """A fresh generator."""
     settings = params.pretrain
     generator = build_generator(params.model, params.data.channels)
-    state = start_state(generator, settings, engine, weight_decay=settings.weight_decay)
-    return state, PixelStep(PIXEL[settings.loss])
+    return start_state(generator, settings, engine), PixelStep(PIXEL[settings.loss])
 
 
 def main(params: Params) -> None:

@@ -49,7 +49,7 @@ class Run:
         now_ms = time.time_ns() // 1_000_000
         self._points += [Point(name, float(value), now_ms, step) for name, value in metrics.items()]
         if len(self._points) >= BATCH_POINTS or time.monotonic() > self._sent_at_s + SEND_EVERY_S:
-            self._send_points()
+            self.flush()
 
     def log_picture(self, name: str, step: int, image: NDArray[np.float32]) -> None:
         """Show an image (H, W, C) in [0, 1] in the picture panel, which has a slider for steps."""
@@ -81,10 +81,11 @@ class Run:
 
     def close(self, status: str) -> None:
         """Send what is left and end the run as FINISHED, FAILED or KILLED."""
-        self._send_points()
+        self.flush()
         self._outbox.put(lambda session: session.end(status), is_last=True)
 
-    def _send_points(self) -> None:
+    def flush(self) -> None:
+        """Send the points collected so far."""
         self._sent_at_s = time.monotonic()
         for start in range(0, len(self._points), BATCH_POINTS):
             batch = self._points[start : start + BATCH_POINTS]

@@ -57,7 +57,7 @@ class AdversarialStep:
             real = self._judge(batch.clean, batch.noisy).logits.float()
             fake = self._judge(restored, batch.noisy).logits.float()
         terms = {"discriminator": self.adversarial.discriminator(real, fake).mean()}
-        means = {"real_logit": float(real.mean()), "fake_logit": float(fake.mean())}
+        means = {"real_logit": float(real.detach().mean()), "fake_logit": float(fake.detach().mean())}
         return descend(self.discriminator, "discriminator", terms, step=state.step) | means
 
     def generator_step(self, state: TrainState, restored: Tensor, batch: Batch) -> Stats:

@@ -31,7 +31,7 @@ def descend(player: Player, name: str, terms: dict[str, Tensor], *, step: int) -
     ------
     Diverged : naming the step and the term that is not finite; the weights are as before.
     """
-    player.optimizer.zero_grad(set_to_none=True)
+    player.network.zero_grad(set_to_none=True)
     torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
     norm = nn.utils.clip_grad_norm_(player.network.parameters(), player.gradient_clip or float("inf"))
     measured = {**{term: value.detach() for term, value in terms.items()}, f"{name}_gradient_norm": norm}

@@ -30,6 +30,10 @@ class Log(Protocol):
         """Take the figures of one step."""
         ...
 
+    def flush(self) -> None:
+        """Send what was taken."""
+        ...
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -67,6 +71,7 @@ def fit(state: TrainState, plan: Plan, *, checkpoint: Checkpoint, log: Log, name
                 log.log_metrics(state.step, figures | {"megapixels_per_second": progress.rate})
                 progress.show(figures)
             if state.step == settings.steps or time.monotonic() - saved_at > CHECKPOINT_SECONDS:
+                log.flush()  # before, so that a resumed training leaves no gap in the curves
                 checkpoint.save(state.state_dict())
                 saved_at = time.monotonic()
 

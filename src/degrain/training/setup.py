@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from degrain.build.degrader import Degrader
@@ -14,11 +13,11 @@ from degrain.data.noisy import Image, NoisySet
 from degrain.data.patches import PatchDataset
 from degrain.params import Optimisation, Params
 from degrain.training.ema import Ema
+from degrain.training.optimizers import generator_optimizer
 from degrain.training.state import Player, TrainState
 from degrain.training.validation import Validator
 
 PATCHES = Path("data/patches")
-BETAS = (0.9, 0.99)
 
 
 def patch_dataset(params: Params, settings: Optimisation, stage: str) -> PatchDataset:
@@ -49,14 +48,11 @@ def start_state(
     settings: Optimisation,
     engine: Engine,
     *,
-    weight_decay: float = 0.0,
     discriminator: Player | None = None,
 ) -> TrainState:
     """A training at step 0."""
     network = engine.place(generator).train()
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=settings.lr, betas=BETAS, weight_decay=weight_decay
-    )
+    optimizer = generator_optimizer(network, settings)
     return TrainState(
         engine,
         Player(network, optimizer, settings.lr, settings.gradient_clip),

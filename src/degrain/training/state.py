@@ -11,6 +11,7 @@ from torch import nn
 
 from degrain.compute import Engine
 from degrain.training.ema import Ema
+from degrain.training.optimizers import Together
 
 
 @dataclass
@@ -21,7 +22,7 @@ class Player:
     """
 
     network: nn.Module
-    optimizer: torch.optim.Optimizer
+    optimizer: torch.optim.Optimizer | Together
     lr: float
     gradient_clip: float | None = None
 
