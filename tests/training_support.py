@@ -57,7 +57,7 @@ def small_dataset(params: Params, settings: Optimisation, photo: np.ndarray, fol
     patches = params.patches.model_copy(update={"size": 48, "stride": 40, "scales": (1.0,)})
     write_shards([cut_patches(np.rint(photo * 255).astype(np.uint8), patches)], folder)
     sizes = {"batch_size": settings.batch_size, "crop": settings.patch_size}
-    return PatchDataset(folder, Degrader(params.noise), **sizes, detail_power=0.0, seed=str(params.seed))
+    return PatchDataset(folder, Degrader(params.noise), **sizes, colour_jitter=0.0, seed=str(params.seed))
 
 
 def summary_of_weights(state: TrainState) -> Stats:

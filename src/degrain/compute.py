@@ -81,5 +81,6 @@ def _is_fast_at_bfloat16(kind: str) -> bool:
     if kind == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if kind == "cpu":
-        return bool(torch.cpu._is_amx_tile_supported())  # no public name for it yet
+        # No public names for these yet.
+        return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
     return False

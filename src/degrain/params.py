@@ -189,7 +189,6 @@ class Patches(Section):
     size: PositiveInt
     stride: PositiveInt
     scales: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)]
-    detail_power: NonNegativeFloat
 
     @model_validator(mode="after")
     def _full_size_is_a_scale(self) -> Self:
@@ -197,6 +196,12 @@ class Patches(Section):
             msg = f"scales = {self.scales}; expected 1 among them, at which a patch fits into every image"
             raise ValueError(msg)
         return self
+
+
+class Augment(Section):
+    """How training images are varied."""
+
+    colour_jitter: Annotated[float, Field(ge=0, le=1)]
 
 
 class Unet(Section):
@@ -239,7 +244,6 @@ class Optimisation(Section):
     steps: PositiveInt
     batch_size: PositiveInt
     patch_size: PositiveInt
-    optimizer: Literal["muon", "adamw"]
     lr: PositiveFloat
     weight_decay: NonNegativeFloat
     warmup_steps: NonNegativeInt
@@ -314,6 +318,7 @@ class Params(Section):
     data: Data
     noise: NoiseSection
     patches: Patches
+    augment: Augment
     model: Model
     validation: Validation
     pretrain: Pretrain

@@ -32,10 +32,11 @@ def test_precision_is_what_was_asked_for():
         assert str(engine) == f"cpu, {precision}"
 
 
-@pytest.mark.parametrize("fast", [True, False])
-def test_auto_precision_goes_by_what_the_processor_reports(monkeypatch, fast):
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: fast)
-    assert start(precision="auto").dtype == (torch.bfloat16 if fast else torch.float32)
+@pytest.mark.parametrize(("amx", "avx512"), [(False, False), (False, True), (True, True)])
+def test_auto_precision_goes_by_what_the_processor_reports(monkeypatch, amx, avx512):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512)
+    assert start(precision="auto").dtype == (torch.bfloat16 if amx or avx512 else torch.float32)
 
 
 def test_auto_device_takes_the_fastest_there_is(monkeypatch):

@@ -11,7 +11,8 @@ import torch
 
 from degrain.build.degrader import Degrader
 from degrain.data import patches as module
-from degrain.data.patches import PatchDataset, cut_patches, detail, rescale, turn, write_shards
+from degrain.data.augment import turn
+from degrain.data.patches import PatchDataset, cut_patches, rescale, write_shards
 
 RNG = np.random.default_rng(0)
 
@@ -30,9 +31,16 @@ def clean_only(clean, *, generator):
     return clean, torch.zeros(len(clean))
 
 
-def dataset(folder, patches, *, degrade=clean_only, batch_size=4, crop=8, seed="0", power=0.0):
+def dataset(folder, patches, *, degrade=clean_only, batch_size=4, crop=8, seed="0", jitter=0.0):
     write_shards(patches, folder)
-    return PatchDataset(folder, degrade, batch_size=batch_size, crop=crop, detail_power=power, seed=seed)
+    return PatchDataset(
+        folder,
+        degrade,
+        batch_size=batch_size,
+        crop=crop,
+        colour_jitter=jitter,
+        seed=seed,
+    )
 
 
 def same_batches(one, other):
@@ -69,27 +77,6 @@ def test_images_are_cut_at_every_scale_that_fits(make_params):
 def test_shrinking_keeps_a_flat_image_flat(channels):
     image = np.full((40, 60, channels), 77, np.uint8)
     np.testing.assert_array_equal(rescale(image, 0.5), image[:20, :30])
-
-
-def test_detail_follows_contrast_and_not_brightness_or_colour():
-    checks = np.indices((16, 16, 3)).sum(0) % 2
-    weak, strong = ((100 + step * checks).astype(np.uint8) for step in (10, 20))
-    assert detail(strong) == pytest.approx(2 * detail(weak), rel=0.1)
-    assert detail(np.broadcast_to(np.array([0, 128, 255], np.uint8), (16, 16, 3))) == 0
-    assert detail(strong + 50) == pytest.approx(detail(strong))
-
-
-def test_patches_are_drawn_in_proportion_to_their_detail(tmp_path):
-    checks = np.indices((16, 16, 1)).sum(0) % 2
-    patches = np.stack([(50 + step * checks).astype(np.uint8) for step in (10, 30)])
-    data = dataset(tmp_path, [patches], batch_size=200, power=1.0)
-    strong = torch.cat([(data.batch(step).clean.amax((1, 2, 3)) > 70 / 255).float() for step in range(10)])
-    assert strong.mean().item() == pytest.approx(0.75, abs=0.04)
-
-
-def test_images_that_are_all_flat_can_be_drawn(tmp_path):
-    data = dataset(tmp_path, [np.full((2, 16, 16, 1), 9, np.uint8)], power=2.0)
-    assert torch.all(data.batch(0).clean == torch.tensor(9 / 255))
 
 
 def test_shards_hold_every_patch_in_order(tmp_path, monkeypatch):
@@ -151,27 +138,6 @@ def test_an_error_while_preparing_ahead_is_not_lost(tmp_path):
         next(data.batches(0, 9))
 
 
-def test_the_8_symmetries_differ_and_form_the_group_of_the_square():
-    square = RNG.integers(0, 256, (5, 5, 3), dtype=np.uint8)
-    turned = [turn(square, symmetry) for symmetry in range(8)]
-    np.testing.assert_array_equal(turned[0], square)
-    pictures = {image.tobytes(): symmetry for symmetry, image in enumerate(turned)}
-    assert len(pictures) == 8
-    table = [[pictures[turn(image, second).tobytes()] for second in range(8)] for image in turned]
-    every = list(range(8))
-    assert all(sorted(row) == every for row in table)
-    assert all(sorted(column) == every for column in zip(*table, strict=True))
-    orders = sorted(next(n for n in every[1:] if power(table, s, n) == 0) for s in every)
-    assert orders == [1, 2, 2, 2, 2, 2, 4, 4]
-
-
-def power(table, symmetry, exponent):
-    result = 0
-    for _ in range(exponent):
-        result = table[result][symmetry]
-    return result
-
-
 def test_crops_are_windows_of_a_patch_in_every_place_and_orientation(tmp_path):
     patch = numbered(6, 6)
     data = dataset(tmp_path, [patch[None]], batch_size=64, crop=4)
@@ -206,3 +172,10 @@ def test_training_levels_are_spread_over_their_range(tmp_path, make_params):
     torch.testing.assert_close(measured, batch.sigma, rtol=0.25, atol=0)
     assert 0 <= batch.clean.min() < batch.clean.max() <= 1
     assert batch.noisy.max() > 1  # not clipped
+
+
+def test_colours_change_before_the_noise(tmp_path):
+    patch = numbered(8, 8)
+    same, changed = (dataset(tmp_path / str(j), [patch[None]], jitter=j).batch(0).clean for j in (0.0, 0.4))
+    assert not torch.equal(same, changed)
+    assert 0 <= changed.min() < changed.max() <= 1

@@ -103,7 +103,7 @@ def test_four_steps_equal_two_steps_resumed_for_two(training, tmp_path, monkeypa
     assert [row["step"] for row in resumed["curve"]] == [3, 4]
     assert {"generator", "ema", "curve", "sums", "step"} <= resumed.keys()
     assert ("discriminator" in resumed) == (stage == "train")
-    assert resumed["generator"]["optimizer"]["0"]["state"]
+    assert resumed["generator"]["optimizer"]["state"]
     assert same(whole, resumed)
     write_curve(tmp_path / "whole.csv", whole["curve"])
     write_curve(tmp_path / "resumed.csv", resumed["curve"])

@@ -13,16 +13,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.ndimage import laplace
 from torch import Tensor
 
+from degrain.data.augment import jitter_colours, turn
 from degrain.files import atomic_write, sha256_file, write_json
 from degrain.params import Patches
 from degrain.seeding import seeded_generator
 
 Bytes = NDArray[np.uint8]
 SHARD_BYTES = 256 * 2**20
-LEAST_DETAIL = 0.1  # grey levels; so that images which are all flat can be drawn, too
 
 
 @dataclass(frozen=True)
@@ -72,11 +71,6 @@ def rescale(image: Bytes, scale: float) -> Bytes:
     return shrunk.reshape(*shrunk.shape[:2], image.shape[2])
 
 
-def detail(patch: Bytes) -> float:
-    """How much there is to learn from a patch (P, P, C): its mean absolute Laplacian, in grey levels."""
-    return float(np.abs(laplace(patch.mean(axis=2))).mean())
-
-
 def _offsets(length: int, size: int, stride: int) -> list[int]:
     """0, stride, 2 stride, ... and the last one that fits."""
     last = length - size
@@ -108,20 +102,13 @@ def _grouped(patches: Iterable[Bytes]) -> Iterator[Bytes]:
 
 
 def _write_shard(path: Path, patches: Bytes) -> dict[str, str | int]:
-    """A shard, and beside it the detail of each of its patches."""
-    _save(path, patches)
-    details = path.with_suffix(".detail.npy")
-    _save(details, np.array([detail(patch) for patch in patches], np.float32))
-    return {"file": path.name, "patches": len(patches), "sha256": sha256_file(path), "detail": details.name}
-
-
-def _save(path: Path, array: NDArray[np.generic]) -> None:
     with atomic_write(path) as aside, aside.open("wb") as file:
-        np.save(file, array, allow_pickle=False)
+        np.save(file, patches, allow_pickle=False)
+    return {"file": path.name, "patches": len(patches), "sha256": sha256_file(path)}
 
 
 class PatchDataset:
-    """Batches of random crops in random orientations, made noisy afresh.
+    """Batches of random crops in random orientations and colours, made noisy afresh.
 
     The batch of a step depends on the seed and the step alone, so a resumed training sees what an
     uninterrupted one would.
@@ -131,22 +118,27 @@ class PatchDataset:
     folder : of the shards and their index.json.
     degrade : draws the noise.
     crop : side of the crops, in pixels.
-    detail_power : a patch is drawn in proportion to its detail to this power; 0 draws all alike.
+    colour_jitter : how much colours change; see `jitter_colours`.
     seed : anything that tells one stage's draws from another's.
     """
 
     def __init__(
-        self, folder: Path, degrade: Degrade, *, batch_size: int, crop: int, detail_power: float, seed: str
+        self,
+        folder: Path,
+        degrade: Degrade,
+        *,
+        batch_size: int,
+        crop: int,
+        colour_jitter: float,
+        seed: str,
     ) -> None:
         entries = json.loads((folder / "index.json").read_text(encoding="utf-8"))["shards"]
         self.shards = [
             np.load(folder / entry["file"], mmap_mode="r", allow_pickle=False) for entry in entries
         ]
         self.ends = np.cumsum([len(shard) for shard in self.shards])
-        details = [np.load(folder / entry["detail"], allow_pickle=False) for entry in entries]
-        weights = np.maximum(np.concatenate(details).astype(np.float64), LEAST_DETAIL) ** detail_power
-        self.shares = np.cumsum(weights) / weights.sum()
         self.degrade, self.batch_size, self.crop, self.seed = degrade, batch_size, crop, seed
+        self.colour_jitter = colour_jitter
 
     def __len__(self) -> int:
         return int(self.ends[-1])
@@ -156,13 +148,14 @@ class PatchDataset:
         generator = seeded_generator(self.seed, step)
         draws = torch.rand((self.batch_size, 4), generator=generator, dtype=torch.float64).numpy()
         crops = np.stack([self._crop(*row) for row in draws])
-        clean = torch.from_numpy(crops).permute(0, 3, 1, 2).float().div_(255)
+        seen = torch.from_numpy(crops).permute(0, 3, 1, 2).float().div_(255)
+        clean = jitter_colours(seen, self.colour_jitter, generator=generator)
         noisy, sigma = self.degrade(clean, generator=generator)
         return Batch(clean, noisy, sigma)
 
     def _crop(self, which: float, down: float, right: float, symmetry: float) -> Bytes:
         """A crop from four draws in [0, 1)."""
-        index = min(int(np.searchsorted(self.shares, which, side="right")), len(self) - 1)
+        index = int(which * len(self))
         number = int(np.searchsorted(self.ends, index, side="right"))
         patch = self.shards[number][index - int(self.ends[number])]  # counted from the end of the shard
         room = patch.shape[0] - self.crop + 1
@@ -180,9 +173,3 @@ class PatchDataset:
                 if step + 3 < stop:
                     ahead.append(pool.submit(self.batch, step + 3))
                 yield batch
-
-
-def turn(image: Bytes, symmetry: int) -> Bytes:
-    """One of the 8 symmetries of the square, 0 the identity: (H, H, C) to the same shape."""
-    turned = np.rot90(image, symmetry % 4)
-    return turned[:, ::-1] if symmetry >= 4 else turned

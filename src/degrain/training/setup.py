@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from degrain.build.degrader import Degrader
@@ -13,11 +14,11 @@ from degrain.data.noisy import Image, NoisySet
 from degrain.data.patches import PatchDataset
 from degrain.params import Optimisation, Params
 from degrain.training.ema import Ema
-from degrain.training.optimizers import generator_optimizer
 from degrain.training.state import Player, TrainState
 from degrain.training.validation import Validator
 
 PATCHES = Path("data/patches")
+BETAS = (0.9, 0.99)
 
 
 def patch_dataset(params: Params, settings: Optimisation, stage: str) -> PatchDataset:
@@ -27,7 +28,7 @@ def patch_dataset(params: Params, settings: Optimisation, stage: str) -> PatchDa
         Degrader(params.noise),
         batch_size=settings.batch_size,
         crop=settings.patch_size,
-        detail_power=params.patches.detail_power,
+        colour_jitter=params.augment.colour_jitter,
         seed=f"{params.seed} {stage}",
     )
 
@@ -52,7 +53,9 @@ def start_state(
 ) -> TrainState:
     """A training at step 0."""
     network = engine.place(generator).train()
-    optimizer = generator_optimizer(network, settings)
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=settings.lr, betas=BETAS, weight_decay=settings.weight_decay
+    )
     return TrainState(
         engine,
         Player(network, optimizer, settings.lr, settings.gradient_clip),

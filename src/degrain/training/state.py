@@ -11,7 +11,6 @@ from torch import nn
 
 from degrain.compute import Engine
 from degrain.training.ema import Ema
-from degrain.training.optimizers import Together
 
 
 @dataclass
@@ -22,7 +21,7 @@ class Player:
     """
 
     network: nn.Module
-    optimizer: torch.optim.Optimizer | Together
+    optimizer: torch.optim.Optimizer
     lr: float
     gradient_clip: float | None = None
 
