@@ -31,5 +31,5 @@ def jitter_colours(images: Tensor, strength: float, *, generator: torch.Generato
         return images
     batch, channels = images.shape[:2]
     contrast, brightness = torch.rand((2, batch, channels, 1, 1), generator=generator) * 2 - 1
-    changed = (images - 0.5) * (1 + strength * contrast) + 0.5 + strength / 2 * brightness
+    changed: Tensor = (images - 0.5) * (1 + strength * contrast) + 0.5 + strength / 2 * brightness
     return changed.clamp_(0, 1)
