@@ -9,7 +9,12 @@ from torch import nn
 from degrain.build.discriminator import build_discriminator
 from degrain.build.generator import build_generator, load_generator, save_generator
 from degrain.errors import DegrainError
-from degrain.models.discriminators import PatchDiscriminator, UnetDiscriminator
+from degrain.models.discriminators import (
+    DETAIL_GAIN,
+    PatchDiscriminator,
+    UnetDiscriminator,
+    emphasise_detail,
+)
 from degrain.models.dncnn import Dncnn
 from degrain.models.unet import Unet
 
@@ -74,6 +79,17 @@ def test_unet_discriminator_scores_every_pixel(spectral_norm) -> None:
 def test_patch_discriminator_scores_every_patch(side) -> None:
     judgement = PatchDiscriminator(1, width=4, spectral_norm=True)(torch.rand(2, 1, side, side))
     assert judgement.logits.shape == (2, 1, side // 8 - 2, side // 8 - 2)
+
+
+def test_emphasis_leaves_flat_parts_and_amplifies_detail() -> None:
+    flat = torch.full((1, 3, 9, 12), 0.7)
+    torch.testing.assert_close(emphasise_detail(flat), flat - 0.5)
+    speck = flat.clone()
+    speck[0, 1, 4, 6] += 0.01
+    change = emphasise_detail(speck) - emphasise_detail(flat)
+    assert change[0, 1, 4, 6].item() == pytest.approx(0.01 * (1 + DETAIL_GAIN * 24 / 25), rel=1e-3)
+    assert change[:, [0, 2]].abs().max() == 0
+    torch.testing.assert_close(change.sum(), torch.tensor(0.01), rtol=0.1, atol=0)
 
 
 @pytest.mark.parametrize("make", [UnetDiscriminator, PatchDiscriminator])
