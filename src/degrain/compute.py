@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -10,6 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from degrain.params import Compute, ParamsError
+
+# As in glibc's malloc.h.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,8 @@ def start_engine(compute: Compute) -> Engine:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(compute.threads)
     torch.use_deterministic_algorithms(mode=True, warn_only=device.type == "mps")
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # none is read
+    _keep_freed_memory()
     precision = compute.precision
     if precision == "auto":
         precision = "bfloat16" if _is_fast_at_bfloat16(device.type) else "float32"
@@ -60,6 +67,13 @@ def start_engine(compute: Compute) -> Engine:
 def available_threads() -> int:
     """The processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc keep what a step frees for the next one: asking for it anew costs a sixth of the time."""
+    if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
+        library.mallopt(M_MMAP_THRESHOLD, 32 * 2**20)  # the largest that it takes
+        library.mallopt(M_TRIM_THRESHOLD, 1024 * 2**20)
 
 
 def _best_device() -> str:

@@ -164,7 +164,8 @@ class PatchDataset:
 
     def batches(self, start: int, stop: int) -> Iterator[Batch]:
         """The batches of the steps from start to stop, prepared ahead on a thread."""
-        with ThreadPoolExecutor(max_workers=1) as pool:
+        # More threads than processors would make those of the training wait for one another.
+        with ThreadPoolExecutor(max_workers=1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             ahead: list[Future[Batch]] = [
                 pool.submit(self.batch, step) for step in range(start, min(start + 3, stop))
             ]

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm as bounded
 
-
 DETAIL_GAIN = 16.0
 SURROUNDINGS_PX = 5
 

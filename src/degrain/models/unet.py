@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from degrain.models.layers import ResidualBlock, start_at_zero, with_level_map
 
@@ -51,7 +50,7 @@ class Unet(nn.Module):
         features = self.bottom(features)
         for scale, grow, skip in zip(reversed(self.up), reversed(self.grow), reversed(skips), strict=True):
             features = scale(grow(features) + skip)
-        noise: Tensor = self.tail(F.relu(features))
+        noise: Tensor = self.tail(features)
         return noisy - noise.to(noisy.dtype)
 
 

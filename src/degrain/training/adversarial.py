@@ -99,4 +99,4 @@ def adversarial_step(settings: Train, discriminator: Player) -> AdversarialStep:
 def discriminator_player(network: nn.Module, lr: float, engine: Engine) -> Player:
     """The discriminator with its optimiser; spectral norm, not clipping, bounds it."""
     network = engine.place(network).train()
-    return Player(network, torch.optim.Adam(network.parameters(), lr=lr, betas=BETAS), lr)
+    return Player(network, torch.optim.Adam(network.parameters(), lr=lr, betas=BETAS, fused=True), lr)

@@ -54,7 +54,7 @@ def start_state(
     """A training at step 0."""
     network = engine.place(generator).train()
     optimizer = torch.optim.AdamW(
-        network.parameters(), lr=settings.lr, betas=BETAS, weight_decay=settings.weight_decay
+        network.parameters(), lr=settings.lr, betas=BETAS, weight_decay=settings.weight_decay, fused=True
     )
     return TrainState(
         engine,
