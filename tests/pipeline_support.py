@@ -32,8 +32,9 @@ PHOTOS = {
     "test": {"astronaut": (40, 180)},
 }
 TINY = SMALL | {
+    "compute": SMALL["compute"] | {"threads": 2},
     "data": {split: [f"folder:images/{split}"] for split in PHOTOS} | {"min_side": 48},
-    "patches": {"size": 48, "stride": 24},
+    "patches": {"side_px": 48, "stride": 24},
     "noise": {"gaussian": {"test": [25, 50]}, "poisson_gaussian": {"test": [0.01]}},
     "evaluate": {"zoom_px": 16},
 }

@@ -54,7 +54,7 @@ def trained_like(network: nn.Module) -> nn.Module:
 
 def small_dataset(params: Params, settings: Optimisation, photo: np.ndarray, folder: Path) -> PatchDataset:
     """Batches cut out of one photograph, made noisy as the params say."""
-    patches = params.patches.model_copy(update={"size": 48, "stride": 40, "scales": (1.0,)})
+    patches = params.patches.model_copy(update={"side_px": 48, "stride": 40, "scales": (1.0,)})
     write_shards([cut_patches(np.rint(photo * 255).astype(np.uint8), patches)], folder)
     sizes = {"batch_size": settings.batch_size, "crop": settings.patch_size}
     return PatchDataset(folder, Degrader(params.noise), **sizes, colour_jitter=0.0, seed=str(params.seed))

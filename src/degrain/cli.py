@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))
-    except DegrainError as error:
+    except (DegrainError, OSError) as error:  # OSError: a name that is too long, and the like
         print(f"degrain: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -55,6 +55,7 @@ def start_engine(compute: Compute) -> Engine:
     # cuBLAS is only deterministic with a workspace of fixed size.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(compute.threads)
+    torch.get_num_threads()  # makes it this thread's own: the one that prepares batches sets another
     torch.use_deterministic_algorithms(mode=True, warn_only=device.type == "mps")
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # none is read
     _keep_freed_memory()

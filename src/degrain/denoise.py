@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
+import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +64,8 @@ def denoise_paths(
     Parameters
     ----------
     output : a folder; or a file, for a single input file.
-    sigma : root mean square of the noise for images in [0, 1]; None to estimate it for each image.
+    sigma : root mean square of the noise for images in [0, 1]; None to estimate it for each image;
+        0 for images that are clean, and stay as they are.
     strength : in [0, 1], from the noisy image to the restored one.
 
     Raises
@@ -85,7 +88,7 @@ def denoise_paths(
 
 def _denoise_file(job: Job, restore: Restore, sigma: float | None, strength: float) -> None:
     picture = read_picture(job.source)
-    restored = restore(picture.pixels, sigma)
+    restored = picture.pixels if sigma == 0 else restore(picture.pixels, sigma)
     if strength < 1:
         restored = picture.pixels + strength * (restored - picture.pixels)
     write_picture(job.target, picture, restored)
@@ -104,23 +107,39 @@ def _plan(inputs: Sequence[Path], output: Path) -> tuple[list[Job], list[Failure
     """What to do, and the inputs with which there is nothing to do."""
     if _is_output_file(inputs, output):
         return [Job(inputs[0], output)], []
-    if output.exists() and not output.is_dir():
-        msg = f"{output}: a file; expected a folder for the output"
-        raise DegrainError(msg)
+    _make_folder(output)
     jobs: list[Job] = []
     failures: list[Failure] = []
     sources: set[Path] = set()
     targets: set[str] = set()
     for given in inputs:
-        found = list(_expand(given, output))
+        try:
+            found = list(_expand(given, output))
+        except OSError as error:  # a folder that may not be read, a name that is too long
+            failures.append(Failure(given, error.strerror or str(error)))
+            continue
         if not found:
             reason = "no png, jpg, tif or webp image in it" if given.is_dir() else "no such file or folder"
             failures.append(Failure(given, reason))
         for source, relative in found:
-            if source.resolve() not in sources:
-                sources.add(source.resolve())
+            whole = source.absolute()  # not where a link leads: each link gets an output of its own
+            if whole not in sources:
+                sources.add(whole)
                 jobs.append(Job(source, output / _unique(relative, targets)))
     return jobs, failures
+
+
+def _make_folder(output: Path) -> None:
+    """Before any image is restored in vain."""
+    if output.exists() and not output.is_dir():
+        msg = f"{output}: a file; expected a folder for the output"
+        raise DegrainError(msg)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=output).close()
+    except OSError as error:
+        msg = f"{output}: cannot be written to ({error.strerror}); name another folder"
+        raise DegrainError(msg) from error
 
 
 def _is_output_file(inputs: Sequence[Path], output: Path) -> bool:
@@ -145,13 +164,18 @@ def _format(path: Path) -> str:
 def _expand(given: Path, output: Path) -> Iterator[tuple[Path, Path]]:
     """(file, path below the output) of a file, or of every image in a folder."""
     if given.is_dir():
-        here, there = given.resolve(), output.resolve()
+        here, there = _real(given), _real(output)
         earlier_results = there if there != here and there.is_relative_to(here) else None
         for source in find_images(given):
-            if earlier_results is None or not source.resolve().is_relative_to(earlier_results):
+            if earlier_results is None or not _real(source).is_relative_to(earlier_results):
                 yield source, source.relative_to(given)
     elif given.exists():
         yield given, Path(given.name)
+
+
+def _real(path: Path) -> Path:
+    """Where links lead; unlike `Path.resolve`, no error for those that lead in a circle."""
+    return Path(os.path.realpath(path))
 
 
 def _unique(relative: Path, targets: set[str]) -> Path:

@@ -186,7 +186,7 @@ class NoiseSection(Section):
 class Patches(Section):
     """How training images are cut."""
 
-    size: PositiveInt
+    side_px: PositiveInt
     stride: PositiveInt
     scales: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)]
 
@@ -336,16 +336,24 @@ class Params(Section):
                     f"the stride of model.{self.model.generator}"
                 )
                 raise ValueError(msg)
-            if size > self.patches.size:
-                msg = f"{stage}.patch_size = {size}; expected at most patches.size = {self.patches.size}"
+            if size > self.patches.side_px:
+                msg = (
+                    f"{stage}.patch_size = {size}; expected at most patches.side_px = {self.patches.side_px}"
+                )
                 raise ValueError(msg)
         kind, size = self.train.discriminator.kind, self.train.patch_size
         if size % 4 or (kind == "patchgan" and size < 32):
             msg = f"train.patch_size = {size}; discriminators take multiples of 4, patchgan from 32 on"
             raise ValueError(msg)
-        if self.patches.size > self.data.min_side:
+        if self.validation.crop_px < self.model.stride:
             msg = (
-                f"patches.size = {self.patches.size}; expected at most data.min_side = "
+                f"validation.crop_px = {self.validation.crop_px}; expected at least {self.model.stride}, "
+                f"the stride of model.{self.model.generator}"
+            )
+            raise ValueError(msg)
+        if self.patches.side_px > self.data.min_side:
+            msg = (
+                f"patches.side_px = {self.patches.side_px}; expected at most data.min_side = "
                 f"{self.data.min_side}, so that a patch fits into every image"
             )
             raise ValueError(msg)
@@ -365,7 +373,7 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
         raise ParamsError(msg)
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         msg = f"{path}: not valid YAML: {error}"
         raise ParamsError(msg) from error
     return parse_params(values, name=path.name)
@@ -404,13 +412,13 @@ def _dotted(location: tuple[int | str, ...]) -> str:
     for part in location:
         if isinstance(part, int):
             key += f"[{part}]"
-        elif part.isidentifier() and part != "float":
+        elif not (part == "float" or part.startswith(("tuple[", "function-", "constrained-"))):
             key += f".{part}" if key else part
     return key
 
 
 def _suggest(key: str, names: list[str]) -> str:
-    near = difflib.get_close_matches(key, names, n=1, cutoff=0.75)
+    near = difflib.get_close_matches(key.replace("-", "_"), names, n=1, cutoff=0.75)
     return f"; did you mean {near[0]}?" if near else ""
 
 

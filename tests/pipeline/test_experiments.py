@@ -65,7 +65,6 @@ def table_of(project: Project, experiment: str) -> str:
     return project.git("show", f"{commit}:reports/table.md")
 
 
-@pytest.mark.slow
 def test_queued_experiments_run_side_by_side_on_their_own_code(tracked_project: Project) -> None:
     project = tracked_project
     project.dvc("exp", "run", "--queue", "--name", "as-it-is", "-S", "train.steps=3")

@@ -34,5 +34,6 @@ def test_dry_run_in_a_clone_has_nothing_to_run(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "dvc", "repro", "--dry", "--allow-missing"]
     done = subprocess.run(command, cwd=clone, capture_output=True, text=True, check=False)
 
-    assert done.returncode == 0, done.stderr
-    assert stages_to_run(done.stdout) == set(), "run make repro and commit dvc.lock and reports/"
+    advice = "run make repro and commit dvc.lock and reports/"
+    assert done.returncode == 0, f"{advice}\n{done.stderr}"
+    assert stages_to_run(done.stdout) == set(), advice

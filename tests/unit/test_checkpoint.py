@@ -14,7 +14,8 @@ import torch
 import yaml
 
 from degrain.errors import DegrainError
-from degrain.training.checkpoint import Checkpoint, alone, stage_key
+from degrain.stages._alone import alone
+from degrain.training.checkpoint import Checkpoint, stage_key
 from support import ROOT
 
 PATIENCE_S = 60.0
@@ -134,7 +135,7 @@ sys.modules["torch"] = types.ModuleType("torch")
 HOLD = f"""{WITHOUT_TORCH}
 import logging
 from pathlib import Path
-from degrain.training.checkpoint import alone
+from degrain.stages._alone import alone
 logging.basicConfig(level=logging.WARNING, format="%(message)s")
 print("ready", flush=True)
 sys.stdin.readline()

@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image, ImageEnhance
+from PIL import Image, ImageEnhance, ImageOps
 from skimage.data import coffee
 
 from degrain.data.collect import collect
@@ -200,6 +200,8 @@ def copies(image):
     yield "larger", image.resize((width * 3 // 2, height * 3 // 2), Image.Resampling.BICUBIC)
     yield "brighter", ImageEnhance.Brightness(image).enhance(1.2)
     yield "darker", ImageEnhance.Brightness(image).enhance(0.8)
+    yield "mirrored", ImageOps.mirror(image)
+    yield "on its side", image.transpose(Image.Transpose.ROTATE_90)
     yield "more contrast", ImageEnhance.Contrast(image).enhance(1.2)
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=20)
@@ -244,4 +246,4 @@ def test_different_photographs_and_textures_are_not_alike(photographs):
 
 
 def test_nothing_is_near_where_there_is_nothing():
-    assert nearest(bits(texture(1)), np.empty((0, 4), np.uint64)) is None
+    assert nearest(bits(texture(1)), np.empty((0, 8, 4), np.uint64)) is None

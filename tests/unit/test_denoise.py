@@ -72,12 +72,33 @@ def test_strength_blends_and_none_keeps_every_sample(tmp_path):
         np.testing.assert_allclose(after, expected, atol=1e-6 if strength in (0, 1) else 0.51 / 255)
 
 
-@pytest.mark.parametrize("sigma", [None, 0.0, 0.1])
+@pytest.mark.parametrize("sigma", [None, 0.1])
 def test_sigma_reaches_the_network(tmp_path, sigma):
     seen = []
     source = make(tmp_path / "x.png")
     denoise_paths([source], tmp_path / "out", lambda noisy, sigma: seen.append(sigma) or noisy, sigma=sigma)
     assert seen == [sigma]
+
+
+def test_images_without_noise_stay_as_they_are(tmp_path):
+    source = make(tmp_path / "x.png")
+    assert denoise_paths([source], tmp_path / "out", invert, sigma=0.0) == []
+    np.testing.assert_array_equal(read_image(tmp_path / "out" / "x.png"), read_image(source))
+
+
+def test_links_have_outputs_of_their_own_and_circles_lose_no_other_image(tmp_path):
+    one = make(tmp_path / "in" / "a.png")
+    (tmp_path / "in" / "b.png").symlink_to(one)
+    (tmp_path / "in" / "z.png").symlink_to(tmp_path / "in" / "z.png")
+    denoise_paths([tmp_path / "in", one], tmp_path / "out", keep)
+    assert names(tmp_path / "out") == ["a.png", "b.png"]
+
+
+def test_a_name_that_cannot_be_is_a_failure_of_its_own(tmp_path):
+    source = make(tmp_path / "x.png")
+    (failure,) = denoise_paths([Path("n" * 300), source], tmp_path / "out", keep)
+    assert "too long" in failure.reason
+    assert names(tmp_path / "out") == ["x.png"]
 
 
 @pytest.mark.parametrize(

@@ -187,14 +187,16 @@ def test_results_are_written_without_what_changes_from_run_to_run(sets, tmp_path
 def test_speeds_are_kept_for_the_same_setting_and_replaced_for_another(tmp_path):
     path = tmp_path / "speed.json"
     slower = RESULTS.assign(seconds=RESULTS["seconds"] * 2)
-    write_speeds(tmp_path, RESULTS, CPU, 2, "model a")
+    write_speeds(tmp_path, RESULTS, CPU, 2, {"model": "a"})
     first = path.read_bytes()
     assert json.loads(first)["mpx_per_s"] == speeds(RESULTS)
-    write_speeds(tmp_path, slower, CPU, 2, "model a")
+    write_speeds(tmp_path, slower, CPU, 2, {"model": "a"})
     assert path.read_bytes() == first
     others = [
-        (CPU, 2, "model b"), (CPU, 1, "model a"), (Engine(CPU.device, torch.bfloat16), 2, "model a")
-    ]  # fmt: skip
+        (CPU, 2, {"model": "b"}),
+        (CPU, 1, {"model": "a"}),
+        (Engine(CPU.device, torch.bfloat16), 2, {"model": "a"}),
+    ]
     for setting in others:
         path.write_bytes(first)
         write_speeds(tmp_path, slower, *setting)
@@ -204,7 +206,7 @@ def test_speeds_are_kept_for_the_same_setting_and_replaced_for_another(tmp_path)
 def test_the_printed_table_has_the_speeds_of_all_that_was_measured(sets, tmp_path):
     write_json(tmp_path / "bm3d.json", bm3d_of(sets["test"]))
     write_results(RESULTS, tmp_path, sets["test"])
-    write_speeds(tmp_path, RESULTS, CPU, 2, "model")
+    write_speeds(tmp_path, RESULTS, CPU, 2, {"model": "a"})
     lines = {line.split(" | ")[0]: line for line in result_table(tmp_path).splitlines()}
     assert lines["| BM3D"].endswith("| 0.03 |")
     assert lines["| median"].endswith("| 0.625 |")
@@ -235,7 +237,7 @@ class Log:
 
 def test_all_of_an_evaluation_is_logged(sets, photo, tmp_path):
     summary = write_results(RESULTS, tmp_path, sets["test"])
-    write_speeds(tmp_path, RESULTS, CPU, 2, "model")
+    write_speeds(tmp_path, RESULTS, CPU, 2, {"model": "a"})
     write_image(tmp_path / "pictures" / "x.png", photo)
     log = Log()
     log_results(log, RESULTS, summary, tmp_path)

@@ -123,7 +123,7 @@ def test_quantised_sets_are_what_8_bits_hold_and_others_are_not_clipped(make_par
 
 
 def test_patches_are_cut_from_the_training_images_alone(raw, make_params, tmp_path):
-    section = make_params().patches.model_copy(update={"size": 16, "stride": 16, "scales": (1.0,)})
+    section = make_params().patches.model_copy(update={"side_px": 16, "stride": 16, "scales": (1.0,)})
     count = make_patches(raw, tmp_path / "patches", section)
     stored = np.load(tmp_path / "patches" / "train_000.npy")
     assert count == len(stored) == 3 * 4

@@ -51,7 +51,7 @@ def same_batches(one, other):
 @pytest.mark.parametrize("stride", [7, 24, 32])
 def test_patches_cover_every_pixel(make_params, height, width, stride):
     image = numbered(height, width)
-    cuts = cut_patches(image, section(make_params, size=32, stride=stride))
+    cuts = cut_patches(image, section(make_params, side_px=32, stride=stride))
     assert cuts.shape[1:] == (32, 32, 3)
     seen = {tuple(place) for cut in cuts for place in cut[..., :2].reshape(-1, 2)}
     assert seen == {(y, x) for y in range(height) for x in range(width)}
@@ -60,12 +60,12 @@ def test_patches_cover_every_pixel(make_params, height, width, stride):
 
 
 def test_images_smaller_than_a_patch_give_none(make_params):
-    assert cut_patches(numbered(31, 64), section(make_params, size=32)).shape == (0, 32, 32, 3)
+    assert cut_patches(numbered(31, 64), section(make_params, side_px=32)).shape == (0, 32, 32, 3)
 
 
 def test_images_are_cut_at_every_scale_that_fits(make_params):
     image = numbered(64, 96)
-    scales = section(make_params, size=32, stride=32, scales=(1.0, 0.5, 0.25))
+    scales = section(make_params, side_px=32, stride=32, scales=(1.0, 0.5, 0.25))
     cuts = cut_patches(image, scales)
     assert len(cuts) == 2 * 3 + 1 * 2
     np.testing.assert_array_equal(cuts[0], image[:32, :32])

@@ -192,7 +192,8 @@ def test_a_stage_prints_what_is_wrong_without_a_traceback(tmp_path):
     (tmp_path / "params.yaml").write_text(params.replace("train: [embedded]", "train: [folder:photos]"))
     result = subprocess.run(run, **options, check=False)
     assert result.returncode == 1
-    assert result.stderr.startswith("folder:photos: expected a folder at photos, found nothing")
+    expected = f"folder:photos: expected a folder at {tmp_path / 'photos'}, found nothing"
+    assert result.stderr.startswith(expected)
     assert "Traceback" not in result.stderr
     (tmp_path / "params.yaml").write_text(params.replace("min_side", "min_sid"))
     result = subprocess.run(run, **options, check=False)

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from degrain.errors import DegrainError
-from degrain.files import atomic_write
+from degrain.files import write_bytes
 from degrain.models.dncnn import Dncnn
 from degrain.models.unet import Unet
 from degrain.params import Model
@@ -37,8 +37,7 @@ def save_weights(path: Path, network: nn.Module, description: dict[str, object])
     # One entry: safetensors writes several in an order that differs from run to run.
     metadata = {DESCRIPTION: json.dumps(description)}
     weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-    with atomic_write(path) as aside:
-        save_file(weights, aside, metadata=metadata)
+    write_bytes(path, save(weights, metadata=metadata))
 
 
 def load_generator(path: Path) -> tuple[nn.Module, int]:
@@ -58,7 +57,7 @@ def load_generator(path: Path) -> tuple[nn.Module, int]:
         model, channels = Model(**described["model"]), int(described["channels"])
         network = build_generator(model, channels)
         network.load_state_dict(weights)
-    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
+    except (SafetensorError, KeyError, ValueError, RuntimeError, OSError) as error:
         msg = f"{path}: expected a generator that degrain saved as safetensors; {error}"
         raise DegrainError(msg) from error
     return network.eval(), channels

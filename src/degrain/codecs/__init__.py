@@ -37,7 +37,7 @@ def decode(data: bytes, path: Path) -> Stored:
     try:
         return _DECODERS[kind](data)
     except UnsupportedError as error:
-        raise ImageFileError(path, str(error), "convert it to an 8- or 16-bit image") from error
+        raise ImageFileError(path, str(error), "save it as one grey or RGB image of 8 or 16 bits") from error
     except MemoryError:
         raise
     except Exception as error:

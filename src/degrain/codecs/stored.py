@@ -63,7 +63,7 @@ def check_size(width: int, height: int) -> None:
         msg = f"{width}x{height} pixels"
         raise ValueError(msg)
     if width * height > MAX_PIXELS:
-        msg = f"{width}x{height} pixels; at most {MAX_PIXELS // 1_000_000} megapixels are read"
+        msg = f"{width}x{height} pixels; at most {MAX_PIXELS // 1_000_000} megapixels are read, so cut it up"
         raise UnsupportedError(msg)
 
 

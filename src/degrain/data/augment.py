@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def turn(image: NDArray[np.uint8], symmetry: int) -> NDArray[np.uint8]:
-    """One of the 8 symmetries of the square, 0 the identity: (H, H, C) to the same shape."""
+    """One of the 8 symmetries of the square, 0 the identity: (H, H, ...) to the same shape."""
     turned = np.rot90(image, symmetry % 4)
     return turned[:, ::-1] if symmetry >= 4 else turned
 

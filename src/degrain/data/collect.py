@@ -141,7 +141,7 @@ def _duplicates(images: Sequence[Converted]) -> Iterator[Rejection]:
     held_out: list[Converted] = []
     for split in reversed(SPLITS):
         unlike: list[Converted] = []
-        looks = np.array([image.look for image in held_out], dtype=np.uint64).reshape(-1, 4)
+        looks = np.array([image.look for image in held_out], dtype=np.uint64).reshape(-1, 8, 4)
         for image in images:
             if image.source.split != split:
                 continue

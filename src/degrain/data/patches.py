@@ -51,7 +51,7 @@ def cut_patches(image: Bytes, patches: Patches) -> Bytes:
     The last row and column are moved inwards, so that every pixel of the image can be seen. Scales
     at which the image is smaller than a patch are left out.
     """
-    size = patches.size
+    size = patches.side_px
     cuts = [
         scaled[y : y + size, x : x + size]
         for scaled in (rescale(image, scale) for scale in patches.scales)

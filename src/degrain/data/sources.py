@@ -92,7 +92,10 @@ def _folder(name_of_set: str) -> Iterator[tuple[str, str, Path]]:
     folder = Path(written).expanduser()
     if not folder.is_dir():
         found = "a file" if folder.exists() else "nothing"
-        msg = f"{name_of_set}: expected a folder at {written}, found {found}; correct the path in params.yaml"
+        msg = (
+            f"{name_of_set}: expected a folder at {folder.absolute()}, found {found}; correct the path in "
+            "params.yaml (experiments that run elsewhere, queued ones too, need the whole path)"
+        )
         raise DataError(msg)
     files = find_images(folder)
     if not files:

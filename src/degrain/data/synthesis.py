@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from degrain.data.noisy import COLUMNS, DegradeAt, Image, NoisySet, write_noisy
 from degrain.data.patches import Bytes, cut_patches, write_shards
+from degrain.errors import DataError
 from degrain.files import read_image, write_csv
 from degrain.params import Patches
 from degrain.sheet import draw, save_sheet, sheet
@@ -21,6 +22,9 @@ Levels = Sequence[tuple[str, float]]
 def make_patches(raw: Path, folder: Path, patches: Patches) -> int:
     """Cut the training images into shards; returns how many patches."""
     images = sorted((raw / "train").glob("*.png"))
+    if not images:
+        msg = f"{raw / 'train'}: no images; `dvc repro` collects them first"
+        raise DataError(msg)
     return write_shards((cut_patches(_bytes(path), patches) for path in _progress(images, "patches")), folder)
 
 

@@ -59,9 +59,9 @@ def identify_test_set(rows: pd.DataFrame) -> str:
 
 
 def write_speeds(
-    reports: Path, results: pd.DataFrame, engine: Engine, threads: int, model_sha256: str
+    reports: Path, results: pd.DataFrame, engine: Engine, threads: int, sha256: dict[str, str]
 ) -> None:
-    """Write megapixels a second, unless there are figures already of this model on this machine.
+    """Write megapixels a second, unless there are figures already of the same things on this machine.
 
     Timings differ from run to run; kept figures let a repeated run leave no change behind.
     """
@@ -69,7 +69,7 @@ def write_speeds(
         "processor": _processor(),
         "engine": str(engine),
         "threads": threads,
-        "model_sha256": model_sha256,
+        "sha256": sha256,
     }
     path = reports / "speed.json"
     known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}

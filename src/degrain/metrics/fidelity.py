@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 _WINDOW_PX = 11
+MOST_DB = 100.0
 
 
 def psnr(restored: NDArray[np.floating], clean: NDArray[np.floating], *, data_range: float) -> float:
@@ -19,11 +20,12 @@ def psnr(restored: NDArray[np.floating], clean: NDArray[np.floating], *, data_ra
 
     Returns
     -------
-    decibels; infinity for identical images.
+    decibels, at most 100: so the mean stays finite where one of many images is restored exactly.
     """
     _check_shapes(restored, clean)
     with np.errstate(divide="ignore"):
-        return float(peak_signal_noise_ratio(_double(clean), _double(restored), data_range=data_range))
+        ratio = peak_signal_noise_ratio(_double(clean), _double(restored), data_range=data_range)
+    return min(float(ratio), MOST_DB)
 
 
 def ssim(restored: NDArray[np.floating], clean: NDArray[np.floating], *, data_range: float) -> float:

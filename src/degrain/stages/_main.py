@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from degrain.errors import DegrainError
 from degrain.params import Params, load_params
+from degrain.stages._alone import alone
 
 
 def run(stage: Callable[[Params], None]) -> None:
@@ -15,8 +17,12 @@ def run(stage: Callable[[Params], None]) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("degrain").setLevel(logging.INFO)
     try:
-        stage(load_params())
+        params = load_params()
+        with alone(Path(sys.argv[0]).stem):
+            stage(params)
     except DegrainError as error:
         sys.exit(str(error))
+    except FileNotFoundError as error:
+        sys.exit(f"{error.filename}: not found; `dvc repro` runs the stages before this one, which make it")
     except KeyboardInterrupt:
         sys.exit(130)

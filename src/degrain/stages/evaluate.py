@@ -6,7 +6,13 @@ from degrain.compute import start_engine
 from degrain.data.noisy import NoisySet
 from degrain.evaluation.measure import measure, warm_up
 from degrain.evaluation.methods import methods_by_level
-from degrain.evaluation.report import draw_pictures, log_results, write_results, write_speeds
+from degrain.evaluation.report import (
+    draw_pictures,
+    identify_test_set,
+    log_results,
+    write_results,
+    write_speeds,
+)
 from degrain.files import sha256_file
 from degrain.params import Params
 from degrain.restore import Restorer
@@ -25,7 +31,8 @@ def main(params: Params) -> None:
     warm_up(networks.values(), test)
     results = measure(test, methods_by_level(val, networks), RESTORED)
     summary = write_results(results, REPORTS, test)
-    write_speeds(REPORTS, results, engine, params.compute.threads, sha256_file(ADVERSARIAL))
+    measured = {"model": sha256_file(ADVERSARIAL), "test": identify_test_set(test.rows)}
+    write_speeds(REPORTS, results, engine, params.compute.threads, measured)
     draw_pictures(test, summary, RESTORED, REPORTS / "pictures", zoom_px=params.evaluate.zoom_px)
     with evaluation_run(params, ADVERSARIAL, pretrained=PRETRAINED) as log:
         log_results(log, results, summary, REPORTS)

@@ -17,7 +17,7 @@ def main(params: Params) -> None:
     count = make_patches(RAW, PATCHES, params.patches)
     make_noisy_sets(RAW, NOISY, degrader.test_levels(), degrader.at, seed=params.seed)
     draw_contact_sheet(RAW, NOISY, SHEET)
-    print(f"{count} training patches of {params.patches.size} px; see {SHEET}")
+    print(f"{count} training patches of {params.patches.side_px} px; see {SHEET}")
 
 
 if __name__ == "__main__":

@@ -37,12 +37,13 @@ def descend(player: Player, name: str, terms: dict[str, Tensor], *, step: int) -
     measured = {**{term: value.detach() for term, value in terms.items()}, f"{name}_gradient_norm": norm}
     # One transfer for all of them: each would make a GPU wait.
     stats = dict(zip(measured, torch.stack(list(measured.values())).tolist(), strict=True))
-    _check_finite(stats, step)
+    check_finite(stats, step)
     player.optimizer.step()
     return stats
 
 
-def _check_finite(stats: Stats, step: int) -> None:
+def check_finite(stats: Stats, step: int) -> None:
+    """Raise `Diverged` for a figure of the step after `step` finished ones that is not a finite number."""
     for term, value in stats.items():
         if not abs(value) < float("inf"):
             msg = (

@@ -13,7 +13,7 @@ from degrain.compute import Engine
 from degrain.data.patches import Batch, PatchDataset
 from degrain.params import Optimisation
 from degrain.training.checkpoint import Checkpoint
-from degrain.training.descend import Stats
+from degrain.training.descend import Stats, check_finite
 from degrain.training.progress import Progress
 from degrain.training.schedule import warmup_cosine
 from degrain.training.state import TrainState
@@ -94,6 +94,7 @@ def advance(state: TrainState, batch: Batch, plan: Plan) -> Stats:
 def _close_interval(state: TrainState, plan: Plan) -> Stats:
     """Validate, and add a row to the curve: the means since the last row, and the figures."""
     figures = plan.validate(state)
+    check_finite(figures, state.step - 1)  # before the checkpoint: the last update may have broken all
     steps = state.sums.pop("steps")
     means = {term: value / steps for term, value in state.sums.items()}
     state.curve.append({"step": state.step, **means, **figures})

@@ -11,7 +11,7 @@ from degrain.build.generator import save_generator, save_weights
 from degrain.compute import Engine, start_engine
 from degrain.params import Optimisation, Params
 from degrain.tracking import training_run
-from degrain.training.checkpoint import Checkpoint, alone, stage_key
+from degrain.training.checkpoint import Checkpoint, stage_key
 from degrain.training.curve import write_curve
 from degrain.training.loop import Plan, Step, fit
 from degrain.training.setup import patch_dataset, validator
@@ -31,7 +31,7 @@ def run_training(stage: str, params: Params, start: Start, *, pretrained: Path |
     """
     settings: Optimisation = getattr(params, stage)
     engine, checkpoint = start_engine(params.compute), Checkpoint(stage, stage_key(stage, params))
-    with alone(stage), training_run(stage, params, checkpoint.folder, pretrained=pretrained) as log:
+    with training_run(stage, params, checkpoint.folder, pretrained=pretrained) as log:
         torch.manual_seed(params.seed)
         state, step = start(params, engine)
         data = patch_dataset(params, settings, stage)
