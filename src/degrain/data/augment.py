@@ -15,7 +15,9 @@ def turn(image: NDArray[np.uint8], symmetry: int) -> NDArray[np.uint8]:
 
 
 def jitter_colours(images: Tensor, strength: float, *, generator: torch.Generator) -> Tensor:
-    """Give each channel of each image another contrast and brightness.
+    """Give each image another contrast, and each of its channels another brightness.
+
+    One contrast for all channels: how they go together is what a photograph is told from noise by.
 
     Parameters
     ----------
@@ -30,6 +32,7 @@ def jitter_colours(images: Tensor, strength: float, *, generator: torch.Generato
     if strength == 0:
         return images
     batch, channels = images.shape[:2]
-    contrast, brightness = torch.rand((2, batch, channels, 1, 1), generator=generator) * 2 - 1
+    contrast = torch.rand((batch, 1, 1, 1), generator=generator) * 2 - 1
+    brightness = torch.rand((batch, channels, 1, 1), generator=generator) * 2 - 1
     changed: Tensor = (images - 0.5) * (1 + strength * contrast) + 0.5 + strength / 2 * brightness
     return changed.clamp_(0, 1)
