@@ -25,7 +25,7 @@ PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")  #
 
 @pytest.fixture(scope="module")
 def logged(tmp_path_factory, default_values):
-    """The folder of a model that a training has logged, and the same generator without MLflow."""
+    """The folder of a model that a training has logged, the same without MLflow, the project, the files."""
     params = parse_params(merged(default_values, SMALL))
     folder = tmp_path_factory.mktemp("project")
     with pytest.MonkeyPatch.context() as patch:
@@ -36,7 +36,8 @@ def logged(tmp_path_factory, default_values):
             run.log_generator(WEIGHTS)
         [model] = folder.glob("mlartifacts/models/*/artifacts")
         compute = Compute(device="auto", precision="auto", threads=1)
-        yield model, Restorer.load(folder / WEIGHTS, start_engine(compute)), folder
+        files = [path for path in model.rglob("*") if path.is_file()]  # before loading adds compiled ones
+        yield model, Restorer.load(folder / WEIGHTS, start_engine(compute)), folder, files
 
 
 def random_generator(params):
@@ -92,7 +93,7 @@ def test_signature_refuses_what_is_no_float32_batch(model, images):
 
 
 def test_logged_model_holds_no_pickle(logged):
-    files = [path for path in logged[0].rglob("*") if path.is_file()]
+    files = logged[3]
     assert {"MLmodel", "mlflow_model.py", "generator.safetensors", "restore.py"} <= {
         path.name for path in files
     }
@@ -128,7 +129,7 @@ import degrain; print(degrain.__file__)
 
 def test_logged_model_works_with_its_own_code_and_requirements_alone(logged, tmp_path):
     """As on another machine, where neither degrain nor anything else is installed."""
-    model, restore, _ = logged
+    model, restore, *_ = logged
     needed = with_what_they_need((model / "requirements.txt").read_text().split())
     missing = [
         module
