@@ -68,27 +68,22 @@ def _add_denoise(parser: argparse.ArgumentParser) -> None:
 
 
 def _sigma(text: str) -> float | None:
-    if text == "auto":
-        return None
-    try:
-        sigma = float(text)
-    except ValueError:
-        sigma = -1.0
-    if not 0 <= sigma <= 255:
-        msg = f"{text!r}; expected auto or a number from 0 to 255"
-        raise argparse.ArgumentTypeError(msg)
-    return sigma
+    return None if text == "auto" else _number(text, 255, "auto or a number from 0 to 255")
 
 
 def _share(text: str) -> float:
+    return _number(text, 1, "a number from 0 to 1")
+
+
+def _number(text: str, most: float, expected: str) -> float:
     try:
-        share = float(text)
+        number = float(text)
     except ValueError:
-        share = -1.0
-    if not 0 <= share <= 1:
-        msg = f"{text!r}; expected a number from 0 to 1"
+        number = -1.0
+    if not 0 <= number <= most:
+        msg = f"{text!r}; expected {expected}"
         raise argparse.ArgumentTypeError(msg)
-    return share
+    return number
 
 
 def _count(text: str) -> int:

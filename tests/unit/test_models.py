@@ -17,16 +17,7 @@ from degrain.models.discriminators import (
 )
 from degrain.models.dncnn import Dncnn
 from degrain.models.unet import Unet
-
-
-def trained_like(network: nn.Module) -> nn.Module:
-    """Weights away from their start, which makes networks of ours do nothing."""
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for weight in network.parameters():
-            weight.copy_(torch.randn(weight.shape, generator=generator) / weight[0].numel() ** 0.5)
-    return network.eval()
-
+from training_support import trained_like
 
 GENERATORS = [
     lambda channels: Unet(channels, widths=[4, 6, 8], blocks=1),
