@@ -62,10 +62,12 @@ check: $(INSTALLED) ## lint, format, types, layers
 # The job executor serves nothing here, and starts slowly.
 ui: export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 ui: export PYTHONWARNINGS := ignore
+# Without it MLflow opens on a page about language models.
+ui: VIEW := \#/experiments/1/runs?workflowType=machine_learning
 ui: STORE = $(or $(MLFLOW_TRACKING_URI),sqlite:///$(CURDIR)/mlflow.db)
 ui: $(INSTALLED) ## serve the runs with MLflow; PORT=5000
 	@case '$(STORE)' in http*) echo 'The runs are at $(STORE)'; exit;; esac; \
-	echo 'MLflow: http://127.0.0.1:$(PORT)  in some seconds; Ctrl-C ends it'; \
+	echo 'The runs, in some seconds: http://127.0.0.1:$(PORT)/$(VIEW)'; echo 'Ctrl-C ends it'; \
 	$(RUN) mlflow ui --backend-store-uri '$(STORE)' --host 127.0.0.1 --port $(PORT) --workers 1
 
 bm3d: $(INSTALLED) ## measure BM3D for the table (its package is free for non-commercial use only)
