@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -58,6 +61,21 @@ def test_threads_and_determinism_are_set():
     assert torch.get_num_threads() == 3
     assert torch.are_deterministic_algorithms_enabled()
     assert available_threads() >= 1
+
+
+def test_the_threads_of_another_thread_change_nothing():
+    """In a process of its own, where nothing was computed before."""
+    code = """if True:
+        import threading, torch
+        from degrain.compute import start_engine
+        from degrain.params import Compute
+        start_engine(Compute(device="cpu", precision="float32", threads=2))
+        other = threading.Thread(target=torch.set_num_threads, args=(1,))
+        other.start()
+        other.join()
+        print(torch.get_num_threads())
+    """
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"2\n"
 
 
 def test_images_and_networks_are_laid_out_alike():
