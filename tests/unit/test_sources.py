@@ -200,3 +200,18 @@ def test_a_stage_prints_what_is_wrong_without_a_traceback(tmp_path):
     assert result.returncode == 1
     assert "data.min_sid is not a setting; did you mean data.min_side?" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_stage_whose_inputs_are_missing_says_which(tmp_path):
+    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    result = subprocess.run(
+        [sys.executable, "-m", "degrain.stages.download"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert result.stderr.startswith("data/sources.csv: not found; `dvc repro` runs the stages before")
+    assert "Traceback" not in result.stderr

@@ -290,6 +290,14 @@ def test_divergence_keeps_the_last_good_checkpoint(training, tmp_path, monkeypat
     assert all(value.isfinite().all() for value in kept["generator"]["network"].values())
 
 
+def test_a_last_update_that_breaks_the_weights_is_not_saved(training, tmp_path):
+    state, plan = training("pretrain")
+    figures = {"val_psnr": math.nan}
+    with pytest.raises(Diverged, match="val_psnr = nan"):
+        run(state, Plan(plan.settings, plan.data, plan.step, lambda _: figures), tmp_path)
+    assert Checkpoint("t", "key", root=tmp_path).load() is None
+
+
 @pytest.mark.parametrize("clip", [0.01, 1e9, None])
 def test_gradients_are_clipped_to_the_norm_and_the_norm_before_is_told(clip):
     network = nn.Linear(2, 1, bias=False)

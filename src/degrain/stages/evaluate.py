@@ -4,15 +4,9 @@ from pathlib import Path
 
 from degrain.compute import start_engine
 from degrain.data.noisy import NoisySet
+from degrain.evaluation import report
 from degrain.evaluation.measure import measure, warm_up
 from degrain.evaluation.methods import methods_by_level
-from degrain.evaluation.report import (
-    draw_pictures,
-    identify_test_set,
-    log_results,
-    write_results,
-    write_speeds,
-)
 from degrain.files import sha256_file
 from degrain.params import Params
 from degrain.restore import Restorer
@@ -30,12 +24,12 @@ def main(params: Params) -> None:
     networks = {name: Restorer.load(path, engine) for name, path in weights.items()}
     warm_up(networks.values(), test)
     results = measure(test, methods_by_level(val, networks), RESTORED)
-    summary = write_results(results, REPORTS, test)
-    measured = {"model": sha256_file(ADVERSARIAL), "test": identify_test_set(test.rows)}
-    write_speeds(REPORTS, results, engine, params.compute.threads, measured)
-    draw_pictures(test, summary, RESTORED, REPORTS / "pictures", zoom_px=params.evaluate.zoom_px)
+    summary = report.write_results(results, REPORTS, test)
+    measured = {"model": sha256_file(ADVERSARIAL), "test": report.identify_test_set(test.rows)}
+    report.write_speeds(REPORTS, results, engine, params.compute.threads, measured)
+    report.draw_pictures(test, summary, RESTORED, REPORTS / "pictures", zoom_px=params.evaluate.zoom_px)
     with evaluation_run(params, ADVERSARIAL, pretrained=PRETRAINED) as log:
-        log_results(log, results, summary, REPORTS)
+        report.log_results(log, results, summary, REPORTS)
 
 
 if __name__ == "__main__":
