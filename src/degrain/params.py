@@ -208,7 +208,14 @@ class Unet(Section):
     """Settings of the U-Net generator."""
 
     widths: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
-    blocks: PositiveInt
+    blocks: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _as_many_blocks_as_widths(self) -> Self:
+        if len(self.blocks) != len(self.widths):
+            msg = f"blocks = {list(self.blocks)}; expected {len(self.widths)} numbers, one for each of widths"
+            raise ValueError(msg)
+        return self
 
 
 class Dncnn(Section):
@@ -229,6 +236,12 @@ class Model(Section):
     def stride(self) -> int:
         """Image sides that the generator takes without padding are multiples of this."""
         return 2 ** (len(self.unet.widths) - 1) if self.generator == "unet" else 1
+
+    @property
+    def in_use(self) -> dict[str, object]:
+        """The generator's name and its settings; those of the others don't matter."""
+        settings: Section = getattr(self, self.generator)
+        return {"generator": self.generator, **settings.model_dump(mode="json")}
 
 
 class Validation(Section):
@@ -255,6 +268,7 @@ class Optimisation(Section):
 class Pretrain(Optimisation):
     """The generator alone, on a pixel loss."""
 
+    start: Literal["none", "released"]
     loss: PixelLoss
 
 

@@ -17,7 +17,7 @@ from degrain.restore import Restorer
 from training_support import CPU, trained_like
 
 GENERATORS = {
-    "unet": lambda channels: Unet(channels, widths=[4, 4, 4], blocks=1),
+    "unet": lambda channels: Unet(channels, widths=[4, 4, 4], blocks=[1, 1, 2]),
     "dncnn": lambda channels: Dncnn(channels, depth=3, width=4),
 }
 every_generator = pytest.mark.parametrize("name", GENERATORS)

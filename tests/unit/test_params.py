@@ -47,10 +47,14 @@ def test_shipped_params_are_valid(default_values: dict[str, Any]) -> None:
         ({"pre train": 1}, "params.yaml: pre train is not a setting; did you mean pretrain?"),
         (
             {
-                "model": {"unet": {"widths": [8] * 7}},
+                "model": {"unet": {"widths": [8] * 7, "blocks": [1] * 7}},
                 "validation": {"crop_px": 32},
             },
             "params.yaml: validation.crop_px = 32; expected at least 64, the stride of model.unet",
+        ),
+        (
+            {"model": {"unet": {"widths": [8, 16], "blocks": [1, 2, 3]}}},
+            "blocks = [1, 2, 3]; expected 2 numbers, one for each of widths",
         ),
         ({"noise": {"jpeg": {"test": [0]}}}, "expected qualities from 1 to 95"),
         ({"noise": {"chain": {"kinds": ["chain"]}}}, "a chain cannot hold a chain"),

@@ -16,8 +16,8 @@ from training_support import CPU, trained_like
 
 RNG = np.random.default_rng(3)
 GENERATORS = {
-    "unet": lambda channels: Unet(channels, widths=[4, 6, 8], blocks=1),
-    "one scale": lambda channels: Unet(channels, widths=[4], blocks=1),
+    "unet": lambda channels: Unet(channels, widths=[4, 6, 8], blocks=[1, 1, 2]),
+    "one scale": lambda channels: Unet(channels, widths=[4], blocks=[2]),
     "dncnn": lambda channels: Dncnn(channels, depth=5, width=6),
 }
 every_generator = pytest.mark.parametrize("name", GENERATORS)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -41,23 +43,39 @@ def save_weights(path: Path, network: nn.Module, description: dict[str, object])
 
 
 def load_generator(path: Path) -> tuple[nn.Module, int]:
-    """The trained generator of a file and the channels of its images.
+    """The trained generator of a file, in float32, and the channels of its images.
 
     Raises
     ------
     DegrainError : the file is missing or holds no generator of ours.
     """
+    model, channels = read_description(path)
+    with _ours(path), safe_open(path, framework="pt") as file:
+        network = build_generator(model, channels)
+        network.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+    return network.eval(), channels
+
+
+def read_description(path: Path) -> tuple[Model, int]:
+    """What it takes to build the generator of a file: the model and the channels of its images.
+
+    Raises
+    ------
+    DegrainError : see `load_generator`.
+    """
     if not path.is_file():
         msg = f"{path}: no generator there; train one with `make repro`, or name its safetensors file"
         raise DegrainError(msg)
+    with _ours(path), safe_open(path, framework="pt") as file:
+        described = json.loads((file.metadata() or {})[DESCRIPTION])
+        return Model(**described["model"]), int(described["channels"])
+
+
+@contextmanager
+def _ours(path: Path) -> Iterator[None]:
+    """Say which file it is that holds no generator of ours."""
     try:
-        with safe_open(path, framework="pt") as file:
-            described = json.loads((file.metadata() or {})[DESCRIPTION])
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
-        model, channels = Model(**described["model"]), int(described["channels"])
-        network = build_generator(model, channels)
-        network.load_state_dict(weights)
+        yield
     except (SafetensorError, KeyError, ValueError, RuntimeError, OSError) as error:
         msg = f"{path}: expected a generator that degrain saved as safetensors; {error}"
         raise DegrainError(msg) from error
-    return network.eval(), channels

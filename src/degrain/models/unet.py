@@ -20,23 +20,23 @@ class Unet(nn.Module):
     ----------
     channels : of the image.
     widths : channels at each scale, the finest first; each scale halves the image.
-    blocks : residual blocks at each scale, down and up alike.
+    blocks : residual blocks at each scale: on the way down and again on the way up; at the coarsest, in all.
 
     Source: Ronneberger et al., "U-Net", 2015; residual blocks, additive skips and the level map
     as in Zhang et al., "Plug-and-Play Image Restoration with Deep Denoiser Prior", 2021.
     """
 
-    def __init__(self, channels: int, *, widths: Sequence[int], blocks: int) -> None:
+    def __init__(self, channels: int, *, widths: Sequence[int], blocks: Sequence[int]) -> None:
         super().__init__()
         self.stride = 2 ** (len(widths) - 1)
-        self.reach_px = _reach(len(widths), blocks)
+        self.reach_px = _reach(blocks)
         steps = list(pairwise(widths))
         self.head = nn.Conv2d(channels + 1, widths[0], 3, padding=1)
-        self.down = nn.ModuleList(_scale(width, blocks) for width in widths[:-1])
+        self.down = nn.ModuleList(map(_scale, widths[:-1], blocks))
         self.shrink = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in steps)
-        self.bottom = _scale(widths[-1], 2 * blocks)
+        self.bottom = _scale(widths[-1], blocks[-1])
         self.grow = nn.ModuleList(nn.ConvTranspose2d(coarse, fine, 2, stride=2) for fine, coarse in steps)
-        self.up = nn.ModuleList(_scale(width, blocks) for width in widths[:-1])
+        self.up = nn.ModuleList(map(_scale, widths[:-1], blocks))
         self.tail = start_at_zero(nn.Conv2d(widths[0], channels, 3, padding=1))
 
     def forward(self, noisy: Tensor, sigma: Tensor) -> Tensor:
@@ -58,9 +58,9 @@ def _scale(width: int, blocks: int) -> nn.Sequential:
     return nn.Sequential(*(ResidualBlock(width) for _ in range(blocks)))
 
 
-def _reach(scales: int, blocks: int) -> int:
+def _reach(blocks: Sequence[int]) -> int:
     """How far, in pixels, the input can lie from the output it changes, rounded up."""
-    # Two convolutions a block, each one pixel of its scale; twice at every scale, down and up.
-    coarsest: int = 2 ** (scales - 1)
-    convolutions = 4 * blocks * (2 * coarsest - 1)
-    return convolutions + 2 + 2 * coarsest
+    # Two convolutions a block, each one pixel of its scale; all but the coarsest blocks come twice.
+    coarsest: int = 2 ** (len(blocks) - 1)
+    finer: int = sum(4 * count * 2**scale for scale, count in enumerate(blocks[:-1]))
+    return finer + 2 * blocks[-1] * coarsest + 2 + 2 * coarsest

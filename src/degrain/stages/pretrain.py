@@ -2,6 +2,7 @@
 
 from degrain.build.generator import build_generator
 from degrain.build.pixel_losses import PIXEL
+from degrain.build.released import released_generator
 from degrain.compute import Engine
 from degrain.params import Params
 from degrain.stages._main import run
@@ -13,9 +14,10 @@ from degrain.training.state import TrainState
 
 
 def start(params: Params, engine: Engine) -> tuple[TrainState, Step]:
-    """A fresh generator."""
+    """A fresh generator, or the released one."""
     settings = params.pretrain
-    generator = build_generator(params.model, params.data.channels)
+    build = released_generator if settings.start == "released" else build_generator
+    generator = build(params.model, params.data.channels)
     return start_state(generator, settings, engine), PixelStep(PIXEL[settings.loss])
 
 
