@@ -38,7 +38,7 @@ def training(stage: str, params: Params, engine: Engine) -> tuple[TrainState, Pl
     generator = build_generator(params.model, params.data.channels)
     data = patch_dataset(params, settings, stage)
     if stage == "pretrain":
-        step = PixelStep(PIXEL[params.pretrain.loss])
+        step = PixelStep(PIXEL[params.pretrain.loss], params.pretrain.balance_levels)
         return start_state(generator, settings, engine), Plan(settings, data, step, lambda _: {})
     critic = build_discriminator(params.train.discriminator, params.data.channels)
     player = discriminator_player(critic, params.train.discriminator_lr, engine)

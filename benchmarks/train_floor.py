@@ -56,7 +56,9 @@ def flops_per_pixel(found: list[Convolution]) -> float:
     """Of a forward and a backward pass, which is twice the forward pass."""
     total = 0.0
     for layer, (batch, _, height, width) in found:
-        outputs = height * width if isinstance(layer, nn.ConvTranspose2d) else height * width / layer.stride[0] ** 2
+        outputs = (
+            height * width if isinstance(layer, nn.ConvTranspose2d) else height * width / layer.stride[0] ** 2
+        )
         total += 3 * 2 * batch * outputs * layer.weight.numel()
     batch, _, height, width = found[0][1]
     return total / (batch * height * width)
@@ -64,7 +66,9 @@ def flops_per_pixel(found: list[Convolution]) -> float:
 
 def alone(found: list[Convolution], engine: Engine) -> Callable[[], float]:
     """What gives the seconds that the convolutions take, forward and backward, one after the other."""
-    kinds = Counter((type(layer), layer.weight.shape, layer.stride, layer.padding, shape) for layer, shape in found)
+    kinds = Counter(
+        (type(layer), layer.weight.shape, layer.stride, layer.padding, shape) for layer, shape in found
+    )
     ready = []
     for (kind, weights, stride, padding, shape), count in kinds.items():
         outputs = weights[1] if kind is nn.ConvTranspose2d else weights[0]

@@ -72,7 +72,12 @@ def pixel_training(
     torch.manual_seed(seed)
     generator = build_generator(params.model, params.data.channels)
     state = start_state(generator, params.pretrain, CPU)
-    return state, Plan(params.pretrain, data, PixelStep(PIXEL[params.pretrain.loss]), validate)
+    return state, Plan(
+        params.pretrain,
+        data,
+        PixelStep(PIXEL[params.pretrain.loss], params.pretrain.balance_levels),
+        validate,
+    )
 
 
 def adversarial_training(

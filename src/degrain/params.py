@@ -270,6 +270,7 @@ class Pretrain(Optimisation):
 
     start: Literal["none", "released"]
     loss: PixelLoss
+    balance_levels: bool
 
 
 class PixelTerm(Section):

@@ -24,6 +24,7 @@ from degrain.training.curve import write_curve
 from degrain.training.descend import Diverged, descend
 from degrain.training.ema import Ema
 from degrain.training.loop import Plan, fit
+from degrain.training.pixel import PixelStep
 from degrain.training.schedule import warmup_cosine
 from degrain.training.setup import start_state
 from degrain.training.state import Player, frozen
@@ -174,6 +175,16 @@ def adversarial_parts(training, changes=None):
     state, plan = training("train", changes)
     batch = plan.data.batch(0)
     return state, plan.step, batch, state.generator.network(batch.noisy, batch.sigma)
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+def test_balanced_levels_divide_each_patch_by_its_noise(training, balanced):
+    state, plan = training("pretrain")
+    batch = plan.data.batch(0)  # an untrained network restores nothing: its loss is the noise's
+    losses = (batch.noisy - batch.clean).abs().mean(dim=(1, 2, 3))
+    weights = 0.1 / (batch.sigma + 0.02) if balanced else 1.0
+    stats = PixelStep(l1, balance_levels=balanced)(state, batch)
+    assert stats["pixel"] == pytest.approx(float((losses * weights).mean()), rel=1e-4)
 
 
 def no_gradients(network):

@@ -18,7 +18,7 @@ def start(params: Params, engine: Engine) -> tuple[TrainState, Step]:
     settings = params.pretrain
     build = released_generator if settings.start == "released" else build_generator
     generator = build(params.model, params.data.channels)
-    return start_state(generator, settings, engine), PixelStep(PIXEL[settings.loss])
+    return start_state(generator, settings, engine), PixelStep(PIXEL[settings.loss], settings.balance_levels)
 
 
 def main(params: Params) -> None:
