@@ -20,8 +20,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from throughput import seconds, training
-from torch import Tensor, nn
+from benchmarks.flops import Convolution, convolutions, macs
+from benchmarks.throughput import seconds, training
+from torch import nn
 
 from degrain.build.pixel_losses import PIXEL
 from degrain.compute import Engine, start_engine
@@ -33,35 +34,6 @@ from degrain.training.loop import Plan, fit, on_device
 from degrain.training.setup import validator
 
 ROUNDS, STEPS = 3, 40
-
-Convolution = tuple[nn.Module, tuple[int, ...]]
-
-
-def convolutions(network: nn.Module, batch: tuple[Tensor, Tensor]) -> list[Convolution]:
-    """Every convolution of a network with the shape of its input, in order."""
-    found: list[Convolution] = []
-    layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)]
-    hooks = [
-        layer.register_forward_hook(lambda layer, given, _: found.append((layer, tuple(given[0].shape))))
-        for layer in layers
-    ]
-    with torch.no_grad():
-        network(*batch)
-    for hook in hooks:
-        hook.remove()
-    return found
-
-
-def flops_per_pixel(found: list[Convolution]) -> float:
-    """Of a forward and a backward pass, which is twice the forward pass."""
-    total = 0.0
-    for layer, (batch, _, height, width) in found:
-        outputs = (
-            height * width if isinstance(layer, nn.ConvTranspose2d) else height * width / layer.stride[0] ** 2
-        )
-        total += 3 * 2 * batch * outputs * layer.weight.numel()
-    batch, _, height, width = found[0][1]
-    return total / (batch * height * width)
 
 
 def alone(found: list[Convolution], engine: Engine) -> Callable[[], float]:
@@ -125,7 +97,9 @@ def main() -> None:
     engine = start_engine(params.compute)
     state, plan = training("pretrain", params, engine)
     kept = next(on_device(plan.data.batches(0, 1), engine))
-    found = convolutions(state.generator.network, (kept.noisy, kept.sigma))
+    found = convolutions(state.generator.network, kept.noisy, kept.sigma)
+    # Forward, and twice that backward.
+    flops = 3 * 2 * macs(found) / (len(kept.noisy) * kept.noisy[0, 0].numel())
     floor, public = alone(found, engine), channels_first(params)
     start_engine(params.compute)
     times: dict[str, list[float]] = {"floor": [], "kept": [], "public": [], "whole": []}
@@ -136,7 +110,7 @@ def main() -> None:
             times["kept"].append(seconds(state, plan, itertools.repeat(kept)) / 20)
             times["public"].append(public())
             times["whole"].append(whole(params, engine, Path(folder, str(turn))))
-    report = summary(times, flops_per_pixel(found), params, engine)
+    report = summary(times, flops, params, engine)
     write_json(Path("reports/train_floor.json"), report)
     for name, value in report.items():
         print(f"{name:42} {value}")

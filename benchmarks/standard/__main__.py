@@ -1,0 +1,113 @@
+"""Every method on the standard test sets, by the field's protocol, beside the published figures.
+
+    make benchmark              # DEGRAIN_MIRROR=FOLDER where the sets are at hand; else they are downloaded
+    make benchmark ARGS=--all   # measures anew what has been measured before, too
+
+Writes reports/benchmark/: quality.csv and speed.csv (measured), results.csv and results.md (those and
+the published), plot.png. Noise is added in [0, 1], neither clipped nor rounded, with a seed for each
+image; what is restored is clipped and rounded to 8 bits; PSNR and SSIM are means over the images.
+BM3D takes an hour, and only takes part where its package is installed (see `make bm3d`).
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+from benchmarks.standard.methods import Method, methods
+from benchmarks.standard.quality import SETS, SIGMAS, load_set, measure_quality, validation_pairs
+from benchmarks.standard.speed import measure_speeds
+from benchmarks.standard.tables import markdown, plot, published
+
+from degrain.compute import start_engine
+from degrain.errors import DegrainError
+from degrain.files import atomic_write, write_csv
+from degrain.params import Compute
+
+REPORTS = Path("reports/benchmark")
+MEASURED = ["set", "sigma", "method", "psnr", "ssim", "images", "identity"]
+COLUMNS = ["set", "sigma", "method", "psnr", "ssim", "mpx_per_s", "parameters", "gmacs", "source"]
+
+
+def main() -> None:
+    """Measure what is missing or has changed, then all speeds in one go, and write the reports."""
+    options = _parse()
+    engine = start_engine(
+        Compute(device=options.device, precision=options.precision, threads=options.threads)
+    )
+    known = {channels: methods(channels, engine, validation_pairs) for channels in (1, 3)}
+    quality = _read(REPORTS / "quality.csv", again=options.all)
+    for name in SETS:
+        images = load_set(name)
+        channels = images[0][1].shape[2]
+        for sigma in SIGMAS:
+            for method in known[channels]:
+                if method.scored and not _is_known(quality, name, sigma, method):
+                    row = measure_quality(method, name, images, sigma, workers=options.threads)
+                    quality = _replace(quality, row)
+                    write_csv(REPORTS / "quality.csv", quality)
+    speed_path = REPORTS / "speed.csv"
+    if options.speed or not speed_path.exists():
+        write_csv(speed_path, measure_speeds(known, engine, threads=options.threads))
+    results = _join(quality, pd.read_csv(speed_path), known)
+    write_csv(REPORTS / "results.csv", results)
+    with atomic_write(REPORTS / "results.md") as aside:
+        aside.write_text(markdown(results), encoding="utf-8")
+    plot(results, REPORTS / "plot.png")
+    print(markdown(results))
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--all", action="store_true", help="measure anew what has been measured before")
+    parser.add_argument("--no-speed", dest="speed", action="store_false", help="keep the speeds of last time")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--threads", type=int, default=2)
+    return parser.parse_args()
+
+
+def _read(path: Path, *, again: bool) -> pd.DataFrame:
+    return pd.DataFrame(columns=MEASURED) if again or not path.exists() else pd.read_csv(path)
+
+
+def _is_known(quality: pd.DataFrame, name: str, sigma: int, method: Method) -> bool:
+    """Whether the very same method has been measured: its weights or its code with its libraries."""
+    same = (quality["set"] == name) & (quality["sigma"] == sigma) & (quality["method"] == method.name)
+    return bool((quality[same]["identity"] == method.identity).any())
+
+
+def _replace(quality: pd.DataFrame, row: dict[str, object]) -> pd.DataFrame:
+    key = ["set", "sigma", "method"]
+    joined = pd.concat([quality, pd.DataFrame([row], columns=MEASURED)], ignore_index=True)
+    return joined.drop_duplicates(key, keep="last")
+
+
+def _join(quality: pd.DataFrame, speed: pd.DataFrame, known: dict[int, list[Method]]) -> pd.DataFrame:
+    """Quality, speed and size side by side, and below them what was published."""
+    described = pd.DataFrame(
+        [
+            {"channels": channels, "method": one.name, "parameters": one.parameters, "gmacs": one.gmacs}
+            for channels, those in known.items()
+            for one in those
+        ]
+    )
+    of_set = pd.DataFrame([{"set": name, "channels": channels} for name, channels in SETS.items()])
+    unscored = [one.name for one in known[1] if not one.scored]
+    rows = pd.MultiIndex.from_product([SETS, SIGMAS, unscored], names=["set", "sigma", "method"])
+    quality = pd.concat([quality, rows.to_frame(index=False)]).merge(of_set)
+    measured = quality.merge(speed, how="left").merge(described, how="left").assign(source="measured")
+    both = pd.concat([measured, published().assign(source="published")])[COLUMNS]
+    both["set"] = pd.Categorical(both["set"], list(SETS))
+    return both.sort_values(["set", "sigma", "source"], kind="stable").reset_index(drop=True)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except DegrainError as error:
+        msg = f"benchmark: {error}"
+        raise SystemExit(msg) from None
