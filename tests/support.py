@@ -10,7 +10,14 @@ ROOT = Path(__file__).parents[1]
 SMALL = {
     "compute": {"device": "cpu", "precision": "float32", "threads": 1},
     "model": {"unet": {"widths": [8, 16], "blocks": [1, 2]}, "dncnn": {"depth": 3, "width": 8}},
-    "pretrain": {"steps": 6, "batch_size": 2, "patch_size": 32, "warmup_steps": 1, "validate_every": 3},
+    "pretrain": {
+        "start": "none",
+        "steps": 6,
+        "batch_size": 2,
+        "patch_size": 32,
+        "warmup_steps": 1,
+        "validate_every": 3,
+    },
     "train": {
         "steps": 6,
         "batch_size": 2,

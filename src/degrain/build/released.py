@@ -11,6 +11,7 @@ from degrain.build.generator import load_generator, read_description
 from degrain.params import Model, ParamsError
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
+LEGS = WEIGHTS / "legs.json"
 
 # Two end points of one training: the pixel loss alone, and the discriminator on top of it.
 End = Literal["faithful", "realistic"]

@@ -1,0 +1,91 @@
+"""Make the generators of this pipeline those that come with the package: python -m degrain.release.
+
+A long training is made of legs: each starts from the weights that the one before it released
+(pretrain.start: released), and legs.json beside the weights lists them.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from degrain.build.generator import load_generator, read_description, save_generator
+from degrain.build.released import LEGS, End, released_path
+from degrain.compute import start_engine
+from degrain.errors import DegrainError
+from degrain.files import sha256_file, write_json
+from degrain.params import Optimisation, Params, load_params
+from degrain.tracking.history import training_minutes
+
+STAGES: dict[End, str] = {"faithful": "pretrain", "realistic": "train"}
+
+
+def main() -> None:
+    """Write the weights in float16 and add a leg to the list."""
+    try:
+        params = load_params()
+        leg = release(params)
+    except DegrainError as error:
+        sys.exit(f"degrain.release: {error}")
+    print(json.dumps(leg, indent=2))
+
+
+def release(params: Params, *, models: Path = Path("models")) -> dict[str, Any]:
+    """Take the generators that `models` holds as the released ones; returns the leg that is added."""
+    channels = params.data.channels
+    started_from, legs = _earlier(params)
+    leg: dict[str, Any] = {
+        "started_from": started_from,
+        "engine": str(start_engine(params.compute)),
+        "threads": params.compute.threads,
+        "data": {"train": params.data.train, "manifest_sha256": sha256_file(Path("data/raw/manifest.csv"))},
+        "noise": {
+            "kind": params.noise.kind,
+            **params.noise.settings(params.noise.kind).model_dump(mode="json"),
+        },
+        "patches": params.patches.model_dump(mode="json"),
+        "augment": params.augment.model_dump(mode="json"),
+    }
+    for end, stage in STAGES.items():
+        trained, released = models / stage / "generator.safetensors", released_path(end, channels)
+        network, _ = load_generator(trained)
+        save_generator(released, network.half(), read_description(trained)[0], channels)
+        leg[end] = _training(getattr(params, stage), trained, params) | {"sha256": sha256_file(released)}
+    every = {**_read_legs(), _name(channels): [*legs, leg]}
+    write_json(LEGS, every)
+    return leg
+
+
+def _training(settings: Optimisation, trained: Path, params: Params) -> dict[str, Any]:
+    """What one stage did."""
+    pixels = settings.steps * settings.batch_size * settings.patch_size**2
+    return {
+        "megapixels_seen": round(pixels / 1e6),
+        "minutes": training_minutes(trained, params.tracking.experiment),
+        "settings": settings.model_dump(mode="json"),
+    }
+
+
+def _earlier(params: Params) -> tuple[str | None, list[dict[str, Any]]]:
+    """The weights that this leg went on from, and the legs before it; none if it began from nothing."""
+    if params.pretrain.start == "none":
+        return None, []
+    legs: list[dict[str, Any]] = _read_legs()[_name(params.data.channels)]
+    return legs[-1]["faithful"]["sha256"], legs
+
+
+def _read_legs() -> dict[str, list[dict[str, Any]]]:
+    legs: dict[str, list[dict[str, Any]]] = (
+        json.loads(LEGS.read_text(encoding="utf-8")) if LEGS.exists() else {}
+    )
+    return legs
+
+
+def _name(channels: int) -> str:
+    return "colour" if channels == 3 else "grey"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""What `python -m degrain.release` makes of a pipeline's generators."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from degrain import release as release_module
+from degrain.build import released
+from degrain.build.generator import build_generator, load_generator, save_generator
+from degrain.files import sha256_file
+from degrain.params import ParamsError
+from degrain.release import release
+from training_support import trained_like
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch, make_params):
+    """A folder with the outputs of a small pipeline, and an empty place for the released weights."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    weights = tmp_path / "weights"
+    monkeypatch.setattr(released, "WEIGHTS", weights)
+    monkeypatch.setattr(release_module, "LEGS", weights / "legs.json")
+    (tmp_path / "data/raw").mkdir(parents=True)
+    (tmp_path / "data/raw/manifest.csv").write_text("name\n")
+    params = make_params({"model": {"unet": {"widths": [8, 16], "blocks": [1, 2]}}})
+    for seed, stage in enumerate(("pretrain", "train")):
+        torch.manual_seed(seed)
+        network = trained_like(build_generator(params.model, params.data.channels))
+        save_generator(tmp_path / f"models/{stage}/generator.safetensors", network, params.model, 3)
+    return params, weights
+
+
+def with_start(params, start):
+    return params.model_copy(update={"pretrain": params.pretrain.model_copy(update={"start": start})})
+
+
+def test_released_weights_are_those_that_were_trained_to_half_precision(project, tmp_path) -> None:
+    params, weights = project
+    leg = release(params)
+    for end, stage in (("faithful", "pretrain"), ("realistic", "train")):
+        path = weights / f"{end}-colour.safetensors"
+        ours, _ = load_generator(path)
+        trained, _ = load_generator(tmp_path / f"models/{stage}/generator.safetensors")
+        for mine, theirs in zip(ours.parameters(), trained.parameters(), strict=True):
+            assert mine.dtype == torch.float32
+            torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-6)
+        assert path.stat().st_size < 0.6 * (tmp_path / f"models/{stage}/generator.safetensors").stat().st_size
+        assert leg[end]["sha256"] == sha256_file(path)
+
+
+def test_a_leg_from_nothing_begins_the_list_and_one_from_the_released_weights_goes_on(project) -> None:
+    params, weights = project
+    release(params)
+    first = release(with_start(params, "none"))
+    second = release(with_start(params, "released"))
+    assert first["started_from"] is None
+    assert second["started_from"] == first["faithful"]["sha256"]
+    assert json.loads((weights / "legs.json").read_text())["colour"] == json.loads(
+        json.dumps([first, second])
+    )
+
+
+def test_pretraining_goes_on_from_released_weights_of_the_same_network_only(project) -> None:
+    params, _ = project
+    release(params)
+    network = released.released_generator(params.model, 3)
+    trained, _ = load_generator(released.released_path("faithful", 3))
+    assert all(map(torch.equal, network.parameters(), trained.parameters()))
+    wider = params.model.unet.model_copy(update={"widths": (8, 24)})
+    with pytest.raises(
+        ParamsError, match=r"pretrain.start = released: those weights are of .*\[8, 16\].*start: none"
+    ):
+        released.released_generator(params.model.model_copy(update={"unet": wider}), 3)
