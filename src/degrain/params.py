@@ -26,6 +26,7 @@ from pydantic import (
 )
 
 from degrain.errors import DegrainError
+from degrain.standard_sets import check_name, refusal
 
 NoiseKind = Literal[
     "gaussian", "poisson", "poisson-gaussian", "salt-pepper", "speckle", "jpeg", "correlated", "chain"
@@ -52,20 +53,13 @@ class Compute(Section):
     threads: PositiveInt
 
 
-def _known_set(name: str) -> str:
-    if name == "embedded" or (name.startswith("folder:") and name != "folder:"):
-        return name
-    msg = "expected embedded or folder:PATH"
-    raise ValueError(msg)
-
-
 def _one_or_more(names: object) -> object:
     """Let a single set be written without the brackets of a list."""
     return (names,) if isinstance(names, str) else names
 
 
 Sets = Annotated[
-    tuple[Annotated[str, AfterValidator(_known_set)], ...],
+    tuple[Annotated[str, AfterValidator(check_name)], ...],
     BeforeValidator(_one_or_more),
     Field(min_length=1),
 ]
@@ -79,6 +73,7 @@ class Data(Section):
     val: Sets
     test: Sets
     min_side: PositiveInt
+    mirror: Annotated[str, Field(min_length=1)] | None
 
     def sets(self) -> dict[str, tuple[str, ...]]:
         """The names of the sets of every split, in order."""
@@ -342,6 +337,13 @@ class Params(Section):
     tracking: Tracking
 
     @model_validator(mode="after")
+    def _sets_fit(self) -> Self:
+        problems = refusal(self.data.sets(), self.data.channels)
+        if problems:
+            raise ValueError(problems)
+        return self
+
+    @model_validator(mode="after")
     def _sizes_fit(self) -> Self:
         for stage in ("pretrain", "train"):
             size = getattr(self, stage).patch_size
@@ -415,7 +417,7 @@ def _explain(error: ValidationError) -> Iterator[str]:
             choices = str(context["expected"]).replace("'", "").replace(" or ", ", ")
             yield f"{key} = {problem['input']!r}; expected one of: {choices}"
         elif kind == "value_error" and not key:
-            yield str(context["error"])
+            yield from str(context["error"]).splitlines()
         else:
             found = context.get("error", problem["msg"][:1].lower() + problem["msg"][1:])
             yield f"{key or 'the file'} = {problem['input']!r}; {found}"

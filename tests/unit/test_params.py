@@ -26,7 +26,7 @@ def test_shipped_params_are_valid(default_values: dict[str, Any]) -> None:
         ),
         (
             {"data": {"train": "embeded"}},
-            "params.yaml: data.train[0] = 'embeded'; expected embedded or folder:PATH",
+            "params.yaml: data.train[0] = 'embeded'; expected embedded, folder:PATH or one of: train400",
         ),
         (
             {"pretrain": {"patch_size": 62}},
@@ -55,6 +55,25 @@ def test_shipped_params_are_valid(default_values: dict[str, Any]) -> None:
         (
             {"model": {"unet": {"widths": [8, 16], "blocks": [1, 2, 3]}}},
             "blocks = [1, 2, 3]; expected 2 numbers, one for each of widths",
+        ),
+        (
+            {"data": {"train": "BSD500"}},
+            "data.train[0] = 'BSD500'; expected embedded, folder:PATH or one of:",
+        ),
+        ({"data": {"train": "BSD500"}}, "; did you mean bsds500?"),
+        (
+            {"data": {"train": ["embedded", "set12"], "channels": 1}},
+            "params.yaml: data.train: set12 is for test only; take bsds500 (or, in grey, train400) instead",
+        ),
+        ({"data": {"test": "bsds500"}}, "data.test: bsds500 is for train and val only; take bsd68 or set12"),
+        ({"data": {"test": "bsd68"}}, "data.test: bsd68 is grey; set data.channels to 1"),
+        (
+            {"data": {"val": "bsds500-val", "test": ["kodak24", "cbsd68"]}},
+            "data.val: bsds500-val shares its scenes with data.test: cbsd68 (both are pictures of BSDS500",
+        ),
+        (
+            {"data": {"train": "train400", "val": "bsds500", "channels": 1}},
+            "data.train: train400 shares its scenes with data.val: bsds500",
         ),
         ({"noise": {"jpeg": {"test": [0]}}}, "expected qualities from 1 to 95"),
         ({"noise": {"chain": {"kinds": ["chain"]}}}, "a chain cannot hold a chain"),
@@ -86,6 +105,22 @@ def test_every_problem_has_a_line(default_values: dict[str, Any]) -> None:
     with pytest.raises(ParamsError) as caught:
         parse_params(values)
     assert len(str(caught.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    "sets",
+    [
+        {"train": "train400", "val": "train400", "test": ["bsd68", "set12"], "channels": 1},
+        {"train": "bsds500", "val": "bsds500", "test": ["cbsd68", "kodak24", "mcmaster", "cc15"]},
+        {"train": ["bsds500", "bsds500-val"], "val": "bsds500", "test": "kodak24"},
+        {"train": "polyu", "val": "polyu", "test": "polyu"},
+        {"train": "mnist", "val": "mnist", "test": "mnist", "channels": 1},
+    ],
+)
+def test_standard_sets_go_together_where_they_share_no_scene(
+    default_values: dict[str, Any], sets: dict[str, Any]
+) -> None:
+    parse_params(merged(default_values, {"data": sets}))
 
 
 def test_single_set_needs_no_brackets(default_values: dict[str, Any]) -> None:

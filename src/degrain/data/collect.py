@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
-from degrain.codecs import decode
 from degrain.codecs.png import encode_png
-from degrain.data.duplicates import Look, look, nearest
+from degrain.data.duplicates import Album, Appearance, appearance
+from degrain.data.reading import Reader
 from degrain.data.sources import Source
 from degrain.errors import DataError, ImageFileError
-from degrain.files import read_bytes, sha256_bytes, to_8_bit_pixels, write_bytes, write_rows
+from degrain.files import sha256_bytes, write_bytes, write_rows
 
-MANIFEST = ("name", "split", "set", "sha256", "width", "height", "channels")
+MANIFEST = ("name", "split", "set", "sha256", "width", "height", "channels", "noisy_sha256")
 REJECTED = ("name", "split", "set", "path", "reason")
 SPLITS = ("train", "val", "test")
 
 # Decoding lets go of Python's lock; more at once would only take more memory.
 THREADS = 2
+
+Pixels = NDArray[np.uint8]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -32,25 +38,28 @@ class Rejection:
     """An image that is left out.
 
     kind : words to count it under, in the plural; reason : what is wrong with it.
+    original : the image of another split that it is a copy or a part of, if that is the reason.
     """
 
     source: Source
     kind: str
     reason: str
+    original: Source | None = None
 
 
 @dataclass(frozen=True)
 class Converted:
     """An image as it was written.
 
-    sha256 : of the PNG; shape : (H, W, C); pixels_sha256, look : to find duplicates by.
+    sha256 : of the PNG; shape : (H, W, C); appearance : to find duplicates by; noisy_sha256 : of the
+    PNG with the real noise, empty where there is none.
     """
 
     source: Source
     sha256: str
     shape: tuple[int, ...]
-    pixels_sha256: str
-    look: Look
+    appearance: Appearance
+    noisy_sha256: str
 
 
 @dataclass(frozen=True)
@@ -68,12 +77,25 @@ class Collected:
         return f"{counts} images; {self.rejected or 'none'} rejected{where}"
 
 
-def collect(sources: Sequence[Source], folder: Path, *, channels: int, min_side: int) -> Collected:
+def collect(
+    sources: Sequence[Source],
+    folder: Path,
+    *,
+    channels: int,
+    min_side: int,
+    fetched: Mapping[str, Path] | None = None,
+) -> Collected:
     """Write `folder/<split>/<name>.png`, `folder/manifest.csv` and `folder/rejected.csv`.
 
+    Of pairs, the photograph with real noise goes to `folder/<split>_noisy/<name>.png`.
+
     Rejected are images that cannot be read, that are smaller than `min_side` pixels, the same as
-    another one, or so like one of another split that measuring on that would be cheating: then the
-    training image goes, or the validation image if the other is a test image.
+    another one, or so like one of another split, or cut out of it, that measuring on that would be
+    cheating: then the training image goes, or the validation image if the other is a test image.
+
+    Parameters
+    ----------
+    fetched : the files of standard sets on this machine by their paths.
 
     Raises
     ------
@@ -81,27 +103,36 @@ def collect(sources: Sequence[Source], folder: Path, *, channels: int, min_side:
     """
     for split in SPLITS:
         shutil.rmtree(folder / split, ignore_errors=True)
-    converted, rejections = _convert_all(sources, folder, channels, min_side)
-    leaks = list(_duplicates(converted))
-    for leak in leaks:
-        _target(folder, leak.source).unlink()
-    gone = {leak.source for leak in leaks}
+        shutil.rmtree(noisy_folder(folder, split), ignore_errors=True)
+    read = Reader(channels, fetched or {})
+    converted, rejections = _convert_all(sources, folder, read, min_side)
+    copies = list(_duplicates(converted))
+    for copy in copies:
+        for path in _targets(folder, copy.source):
+            path.unlink(missing_ok=True)
+    gone = {copy.source for copy in copies}
     kept = [image for image in converted if image.source not in gone]
-    rejections += leaks
+    rejections += copies
     write_rows(folder / "manifest.csv", MANIFEST, map(_manifest_row, kept))
     write_rows(folder / "rejected.csv", REJECTED, map(_rejected_row, rejections))
+    _warn_of_leaks(copies)
     counts = Counter(image.source.split for image in kept)
     _check_none_is_empty(counts, rejections, folder)
     return Collected({split: counts[split] for split in SPLITS}, len(rejections), folder)
 
 
+def noisy_folder(folder: Path, split: str) -> Path:
+    """Where the real noisy photographs of a split are."""
+    return folder / f"{split}_noisy"
+
+
 def _convert_all(
-    sources: Sequence[Source], folder: Path, channels: int, min_side: int
+    sources: Sequence[Source], folder: Path, read: Reader, min_side: int
 ) -> tuple[list[Converted], list[Rejection]]:
     converted: list[Converted] = []
     rejections: list[Rejection] = []
     with ThreadPoolExecutor(THREADS) as pool:
-        results = pool.map(lambda source: _convert(source, folder, channels, min_side), sources)
+        results = pool.map(lambda source: _convert(source, folder, read, min_side), sources)
         for result in tqdm(results, "images", len(sources), delay=3, disable=None, leave=False):
             if isinstance(result, Converted):
                 converted.append(result)
@@ -110,58 +141,83 @@ def _convert_all(
     return converted, rejections
 
 
-def _convert(source: Source, folder: Path, channels: int, min_side: int) -> Converted | Rejection:
-    """Write one image as PNG, unless it cannot be used."""
-    path = source.locate()
+def _convert(source: Source, folder: Path, read: Reader, min_side: int) -> Converted | Rejection:
+    """Write one image, and the noisy one of a pair, as PNG, unless it cannot be used."""
     try:
-        data = read_bytes(path)
-        stored = decode(data, path)
+        clean = read(source.set, source.path, source.sha256)
+        noisy = read(source.set, source.noisy, source.noisy_sha256) if source.noisy else None
     except ImageFileError as error:
         return Rejection(source, "unreadable", error.reason)
-    if sha256_bytes(data) != source.sha256:
-        return Rejection(source, "unreadable", "changed since it was listed; run the pipeline again")
-    height, width, _ = stored.pixels.shape
+    height, width, _ = clean.shape
     if min(height, width) < min_side:
         reason = f"{width}x{height} pixels; expected sides of at least data.min_side = {min_side}"
         return Rejection(source, "too small", reason)
-    pixels = to_8_bit_pixels(stored, channels)
+    if noisy is not None and noisy.shape != clean.shape:
+        reason = (
+            f"the clean image has {width}x{height} pixels, the noisy one {noisy.shape[1]}x{noisy.shape[0]}"
+        )
+        return Rejection(source, "pairs of different sizes", reason)
+    path, noisy_path = _targets(folder, source)
+    sha256 = _write_png(path, clean)
+    noisy_sha256 = "" if noisy is None else _write_png(noisy_path, noisy)
+    return Converted(source, sha256, clean.shape, appearance(clean), noisy_sha256)
+
+
+def _write_png(path: Path, pixels: Pixels) -> str:
     png = encode_png(pixels)
-    write_bytes(_target(folder, source), png)
-    fingerprint = sha256_bytes(f"{pixels.shape}".encode() + pixels.tobytes())
-    return Converted(source, sha256_bytes(png), pixels.shape, fingerprint, look(pixels))
+    write_bytes(path, png)
+    return sha256_bytes(png)
 
 
-def _target(folder: Path, source: Source) -> Path:
-    return folder / source.split / f"{source.name}.png"
+def _targets(folder: Path, source: Source) -> tuple[Path, Path]:
+    """Where the image goes, and the noisy one of a pair."""
+    name = f"{source.name}.png"
+    return folder / source.split / name, noisy_folder(folder, source.split) / name
 
 
 def _duplicates(images: Sequence[Converted]) -> Iterator[Rejection]:
     """Find those to leave out: test images come before validation images, and those before training."""
     first: dict[str, Source] = {}
     held_out: list[Converted] = []
+    bar = tqdm(total=len(images), desc="duplicates", delay=3, disable=None, leave=False)
     for split in reversed(SPLITS):
         unlike: list[Converted] = []
-        looks = np.array([image.look for image in held_out], dtype=np.uint64).reshape(-1, 8, 4)
-        for image in images:
-            if image.source.split != split:
-                continue
-            twin = first.setdefault(image.pixels_sha256, image.source)
-            like = nearest(image.look, looks)
+        album = Album([image.appearance for image in held_out])
+        for image in (image for image in images if image.source.split == split):
+            bar.update()
+            twin = first.setdefault(image.appearance.pixels_sha256, image.source)
+            like = album.original(image.appearance)
             if twin is not image.source:
-                yield Rejection(image.source, "duplicates", f"duplicate of {twin.split}/{twin.name}")
+                original = twin if twin.split != split else None
+                reason = f"duplicate of {twin.split}/{twin.name}"
+                yield Rejection(image.source, "duplicates", reason, original)
             elif like is not None:
-                other = held_out[like].source
-                reason = f"near-duplicate of {other.split}/{other.name}, which would leak into {split}"
-                yield Rejection(image.source, "near-duplicates of another split", reason)
+                other = held_out[like[0]].source
+                reason = f"{like[1]} {other.split}/{other.name}, which would leak into {split}"
+                yield Rejection(image.source, "near-duplicates of another split", reason, other)
             else:
                 unlike.append(image)
         held_out += unlike
+    bar.close()
+
+
+def _warn_of_leaks(copies: Sequence[Rejection]) -> None:
+    """Say loudly that a set held images of another split."""
+    leaks = [(copy, copy.original) for copy in copies if copy.original]
+    counts = Counter((copy.source.split, copy.source.set, other.split, other.set) for copy, other in leaks)
+    for (split, name, other_split, other_name), count in counts.items():
+        logger.warning(
+            "WARNING: data.%s: %s holds scenes of data.%s: %s, whole or in part; %d images were left out. "
+            "See data/raw/rejected.csv, and think whether the two sets should be mixed at all.",
+            *(split, name, other_split, other_name, count),
+        )
 
 
 def _manifest_row(image: Converted) -> dict[str, object]:
     height, width, channels = image.shape
     source = image.source
-    values = (source.name, source.split, source.set, image.sha256, width, height, channels)
+    size = (width, height, channels)
+    values = (source.name, source.split, source.set, image.sha256, *size, image.noisy_sha256)
     return dict(zip(MANIFEST, values, strict=True))
 
 

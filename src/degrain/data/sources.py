@@ -10,8 +10,13 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from degrain.data.embedded import locate, photographs
+from degrain.data.registry import RegisteredFile, files_by_path, members
 from degrain.errors import DataError
 from degrain.files import find_images, read_rows, sha256_file, write_rows
+from degrain.standard_sets import STANDARD_SETS
+
+# A folder with both of these below it holds pairs.
+CLEAN, NOISY = "clean", "noisy"
 
 # Bytes of a file name are limited to 255 on most file systems, and suffixes come on top.
 LONGEST_NAME = 100
@@ -26,9 +31,11 @@ class Source:
     split : train, val or test.
     set : the set's name in the params.
     name : unique within the split whatever the case, and fit to be a file's name.
-    path : `package:path` inside a package for the set `embedded`, otherwise a file's path; the
-        same on all machines.
+    path : `package:path` inside a package for the set `embedded`, the path below a mirror for a
+        standard set (`path#number` inside an archive), otherwise a file's path; the same on all
+        machines.
     sha256 : of the file's bytes; empty if it cannot be read.
+    noisy, noisy_sha256 : the same of the photograph with real noise; empty where there is none.
     """
 
     split: str
@@ -36,13 +43,19 @@ class Source:
     name: str
     path: str
     sha256: str
+    noisy: str = ""
+    noisy_sha256: str = ""
 
-    def locate(self) -> Path:
-        """The file on this machine."""
-        if self.set == "embedded":
-            package, _, path = self.path.partition(":")
-            return locate(package, path)
-        return Path(self.path).expanduser()
+
+@dataclass(frozen=True)
+class Found:
+    """An image of a set: what to call it, and the rest of a `Source`."""
+
+    wish: str
+    path: str
+    sha256: str
+    noisy: str = ""
+    noisy_sha256: str = ""
 
 
 def list_sources(sets: Mapping[str, Sequence[str]], channels: int) -> list[Source]:
@@ -50,7 +63,7 @@ def list_sources(sets: Mapping[str, Sequence[str]], channels: int) -> list[Sourc
 
     Parameters
     ----------
-    sets : names of sets for every split: `embedded` or `folder:PATH`.
+    sets : names of sets for every split: `embedded`, `folder:PATH` or those of the standard sets.
     channels : 1 or 3; some embedded photographs are grey only.
 
     Raises
@@ -70,40 +83,92 @@ def read_sources(path: Path) -> list[Source]:
     return [Source(**row) for row in read_rows(path)]
 
 
+def files_to_fetch(sources: Sequence[Source]) -> list[RegisteredFile]:
+    """The files that standard sets have their images in, each once."""
+    paths = [
+        path.partition("#")[0]
+        for source in sources
+        if source.set in STANDARD_SETS
+        for path in (source.path, source.noisy)
+        if path
+    ]
+    return [files_by_path()[path] for path in dict.fromkeys(paths)]
+
+
 def _list_split(split: str, sets: Sequence[str], channels: int) -> Iterator[Source]:
     taken: set[str] = set()
-    for name_of_set in sets:
-        found = _embedded(split, channels) if name_of_set == "embedded" else _folder(name_of_set)
-        for wish, path, file in found:
-            name = _unique(wish, taken)
-            yield Source(split, name_of_set, name, path, _sha256(file))
+    for name in sets:
+        for one in _list_set(name, split, channels):
+            unique = _unique(one.wish, taken)
+            yield Source(split, name, unique, one.path, one.sha256, one.noisy, one.noisy_sha256)
 
 
-def _embedded(split: str, channels: int) -> Iterator[tuple[str, str, Path]]:
-    """(name, path for the table, file) of every photograph of the split."""
+def _list_set(name: str, split: str, channels: int) -> Iterator[Found]:
+    if name == "embedded":
+        return _embedded(split, channels)
+    if name in STANDARD_SETS:
+        return _standard(name, split)
+    return _folder(name)
+
+
+def _embedded(split: str, channels: int) -> Iterator[Found]:
+    """Every photograph of the split."""
     for photograph in photographs(split, channels):
         package, path = photograph.package, photograph.path
-        yield photograph.name, f"{package}:{path}", locate(package, path)
+        yield Found(photograph.name, f"{package}:{path}", _sha256(locate(package, path)))
 
 
-def _folder(name_of_set: str) -> Iterator[tuple[str, str, Path]]:
-    """(name, path for the table, file) of every image below the folder, in the order of their paths."""
-    written = name_of_set.removeprefix("folder:")
+def _standard(name: str, split: str) -> Iterator[Found]:
+    """What is registered of a standard set; nothing is read, and nothing fetched."""
+    for member in members(name, split):
+        noisy = (member.noisy.path, member.noisy.sha256) if member.noisy else ()
+        yield Found(safe_name(Path(f"{member.name}.png")), member.path, member.file.sha256, *noisy)
+
+
+def _folder(name: str) -> Iterator[Found]:
+    """Every image below the folder, in the order of their paths; pairs if it holds `clean` and `noisy`."""
+    written = name.removeprefix("folder:")
     folder = Path(written).expanduser()
     if not folder.is_dir():
         found = "a file" if folder.exists() else "nothing"
         msg = (
-            f"{name_of_set}: expected a folder at {folder.absolute()}, found {found}; correct the path in "
+            f"{name}: expected a folder at {folder.absolute()}, found {found}; correct the path in "
             "params.yaml (experiments that run elsewhere, queued ones too, need the whole path)"
         )
         raise DataError(msg)
+    if all((folder / part).is_dir() for part in (CLEAN, NOISY)):
+        yield from _folder_of_pairs(name, folder)
+        return
+    for relative in _images(name, folder):
+        path = (Path(written) / relative).as_posix()
+        yield Found(safe_name(relative), path, _sha256(folder / relative))
+
+
+def _folder_of_pairs(name: str, folder: Path) -> Iterator[Found]:
+    """The images below `clean`, each with that of the same name below `noisy`."""
+    names = {part: _images(name, folder / part) for part in (CLEAN, NOISY)}
+    lonely = sorted({*names[CLEAN]} ^ {*names[NOISY]})
+    if lonely:
+        part = NOISY if lonely[0] in names[CLEAN] else CLEAN
+        msg = (
+            f"{name}: expected images of the same names in {CLEAN}/ and in {NOISY}/, but {len(lonely)} are "
+            f"in one only; add {part}/{lonely[0].as_posix()} or remove the other"
+        )
+        raise DataError(msg)
+    written = Path(name.removeprefix("folder:"))
+    for relative in names[CLEAN]:
+        clean, noisy = (written / part / relative for part in (CLEAN, NOISY))
+        hashes = [_sha256(path.expanduser()) for path in (clean, noisy)]
+        yield Found(safe_name(relative), clean.as_posix(), hashes[0], noisy.as_posix(), hashes[1])
+
+
+def _images(name: str, folder: Path) -> list[Path]:
+    """The paths of all images below `folder`, relative to it."""
     files = find_images(folder)
     if not files:
-        msg = f"{name_of_set}: no png, jpg, tif or webp image in it; put some there or name another folder"
+        msg = f"{name}: no png, jpg, tif or webp image in {folder}; put some there or name another folder"
         raise DataError(msg)
-    for file in files:
-        relative = file.relative_to(folder)
-        yield safe_name(relative), (Path(written) / relative).as_posix(), file
+    return [file.relative_to(folder) for file in files]
 
 
 def safe_name(relative: Path) -> str:

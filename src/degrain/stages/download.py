@@ -1,18 +1,23 @@
-"""Stage download: collect the images that were listed, check them, convert them to 8-bit PNG."""
+"""Stage download: fetch, verify and check the images that were listed, convert them to 8-bit PNG."""
 
 from pathlib import Path
 
 from degrain.data.collect import collect
-from degrain.data.sources import read_sources
+from degrain.data.fetch import fetch, find_mirror
+from degrain.data.sources import files_to_fetch, read_sources
 from degrain.params import Params
 from degrain.stages._main import run
+from degrain.standard_sets import STANDARD_SETS
 
 
 def main(params: Params) -> None:
-    """Collect, and say how many."""
-    sources = read_sources(Path("data/sources.csv"))
-    data = params.data
-    print(collect(sources, Path("data/raw"), channels=data.channels, min_side=data.min_side))
+    """Fetch, collect, and say how many, and on what terms."""
+    sources, data = read_sources(Path("data/sources.csv")), params.data
+    fetched = fetch(files_to_fetch(sources), mirror=find_mirror(data.mirror))
+    settings = {"channels": data.channels, "min_side": data.min_side}
+    print(collect(sources, Path("data/raw"), fetched=fetched, **settings))
+    for name in dict.fromkeys(source.set for source in sources if source.set in STANDARD_SETS):
+        print(f"{name}: {STANDARD_SETS[name].licence}")
 
 
 if __name__ == "__main__":
