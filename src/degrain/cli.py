@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_denoise(commands.add_parser("denoise", help="restore images", description=_denoise.__doc__))
     table = commands.add_parser("table", help="print the results of the last evaluation")
     table.set_defaults(run=_table)
+    _add_preset(commands.add_parser("preset", help="set up a whole experiment", description=_preset.__doc__))
     return parser
 
 
@@ -65,6 +67,12 @@ def _add_denoise(parser: argparse.ArgumentParser) -> None:
         "--threads", type=_count, default=None, metavar="N", help="processor threads (default: all cores)"
     )
     parser.set_defaults(run=_denoise)
+
+
+def _add_preset(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", nargs="?", metavar="NAME", help="a file in presets/ (none: list them)")
+    parser.add_argument("--force", action="store_true", help="overwrite changes that git does not hold")
+    parser.set_defaults(run=_preset)
 
 
 def _sigma(text: str) -> float | None:
@@ -117,3 +125,26 @@ def _table(_: argparse.Namespace) -> int:
 
     print(result_table(Path("reports")), end="")
     return 0
+
+
+def _preset(options: argparse.Namespace) -> int:
+    """Write the values of a preset into params.yaml and show the difference; then run `dvc repro`."""
+    from degrain.presets import apply_preset, list_presets
+
+    if options.name is None:
+        presets = list_presets()
+        width = max(map(len, presets))
+        print("\n".join(f"{name:{width}}  {purpose}" for name, purpose in presets.items()))
+        return 0
+    difference = apply_preset(options.name, force=options.force)
+    if sys.stdout.isatty():
+        difference = re.sub("^[-+@].*", _coloured, difference, flags=re.MULTILINE)
+    print(difference or f"params.yaml has these values already: {options.name}\n", end="")
+    return 0
+
+
+def _coloured(line: re.Match[str]) -> str:
+    """A line of a difference as git shows it: red, green or cyan, and headers in bold."""
+    text = line[0]
+    code = 1 if text.startswith(("---", "+++")) else {"-": 31, "+": 32, "@": 36}[text[0]]
+    return f"\x1b[{code}m{text}\x1b[m"
