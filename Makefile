@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test check ui bm3d lock clean
+.PHONY: help setup repro test check ui benchmark benchmark-train bm3d lock clean
 
 # The first Python here that will do; or name one: make repro PYTHON=python3.13
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python; do \
@@ -26,7 +26,7 @@ COUNT := awk -v total="$$(grep -c == requirements.lock)" ' \
 
 help: ## list these commands
 	@echo 'usage: make COMMAND'
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) ## create .venv with the pinned packages and degrain itself
 
@@ -69,6 +69,12 @@ ui: $(INSTALLED) ## serve the runs with MLflow; PORT=5000
 	@case '$(STORE)' in http*) echo 'The runs are at $(STORE)'; exit;; esac; \
 	echo 'The runs, in some seconds: http://127.0.0.1:$(PORT)/$(VIEW)'; echo 'Ctrl-C ends it'; \
 	$(RUN) mlflow ui --backend-store-uri '$(STORE)' --host 127.0.0.1 --port $(PORT) --workers 1
+
+benchmark: $(INSTALLED) ## measure every method on the standard sets; DEGRAIN_MIRROR=FOLDER where they are at hand
+	@$(RUN) PYTHONPATH=src python -m benchmarks.standard $(ARGS)
+
+benchmark-train: $(INSTALLED) ## measure training against its convolutions alone, after `make repro`
+	@$(RUN) PYTHONPATH=src python -m benchmarks.train_floor
 
 bm3d: $(INSTALLED) ## measure BM3D for the table (its package is free for non-commercial use only)
 	@$(PIP) install --quiet --constraint requirements.lock --no-build-isolation --editable '.[bm3d]'

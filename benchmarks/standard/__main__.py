@@ -4,7 +4,7 @@
     make benchmark ARGS=--all   # measures anew what has been measured before, too
 
 Writes reports/benchmark/: quality.csv and speed.csv (measured), results.csv and results.md (those and
-the published), plot.png. Noise is added in [0, 1], neither clipped nor rounded, with a seed for each
+the published), plot.png, and the model cards in src/degrain/weights. Noise is added in [0, 1], neither clipped nor rounded, with a seed for each
 image; what is restored is clipped and rounded to 8 bits; PSNR and SSIM are means over the images.
 BM3D takes an hour, and only takes part where its package is installed (see `make bm3d`).
 """
@@ -15,6 +15,7 @@ import argparse
 from pathlib import Path
 
 import pandas as pd
+from benchmarks.standard.cards import write_cards
 from benchmarks.standard.methods import Method, methods
 from benchmarks.standard.quality import SETS, SIGMAS, load_set, measure_quality, validation_pairs
 from benchmarks.standard.speed import measure_speeds
@@ -22,7 +23,7 @@ from benchmarks.standard.tables import markdown, plot, published
 
 from degrain.compute import start_engine
 from degrain.errors import DegrainError
-from degrain.files import atomic_write, write_csv
+from degrain.files import write_csv, write_text
 from degrain.params import Compute
 
 REPORTS = Path("reports/benchmark")
@@ -52,8 +53,8 @@ def main() -> None:
         write_csv(speed_path, measure_speeds(known, engine, threads=options.threads))
     results = _join(quality, pd.read_csv(speed_path), known)
     write_csv(REPORTS / "results.csv", results)
-    with atomic_write(REPORTS / "results.md") as aside:
-        aside.write_text(markdown(results), encoding="utf-8")
+    write_text(REPORTS / "results.md", markdown(results))
+    write_cards(quality)
     plot(results, REPORTS / "plot.png")
     print(markdown(results))
 

@@ -40,6 +40,7 @@ def release(params: Params, *, models: Path = Path("models")) -> dict[str, Any]:
         "started_from": started_from,
         "engine": str(start_engine(params.compute)),
         "threads": params.compute.threads,
+        "model": params.model.model_dump(mode="json", include={params.model.generator}),
         "data": {"train": params.data.train, "manifest_sha256": sha256_file(Path("data/raw/manifest.csv"))},
         "noise": {
             "kind": params.noise.kind,

@@ -66,7 +66,7 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *arguments):
         """Nothing."""
 
-    def do_GET(self):  # noqa: N802
+    def do_GET(self):
         server, path = self.server, self.path.lstrip("/")
         with server.lock:
             server.requests[path] += 1
