@@ -4,9 +4,10 @@
     make benchmark ARGS=--all   # measures anew what has been measured before, too
 
 Writes reports/benchmark/: quality.csv and speed.csv (measured), results.csv and results.md (those and
-the published), plot.png, and the model cards in src/degrain/weights. Noise is added in [0, 1], neither clipped nor rounded, with a seed for each
-image; what is restored is clipped and rounded to 8 bits; PSNR and SSIM are means over the images.
-BM3D takes an hour, and only takes part where its package is installed (see `make bm3d`).
+the published), plot.png; and the model cards in src/degrain/weights. Noise is added in [0, 1], neither
+clipped nor rounded, with a seed for each image; what is restored is clipped and rounded to 8 bits;
+PSNR and SSIM are means over the images. BM3D takes an hour, and only takes part where its package is
+installed (see `make bm3d`).
 """
 
 from __future__ import annotations
