@@ -26,11 +26,10 @@ def write_cards(quality: pd.DataFrame) -> None:
 
 def _card(name: str, legs: list[dict[str, Any]], quality: pd.DataFrame) -> str:
     last = legs[-1]
-    unet = last["model"]["unet"]
     return TEMPLATE.read_text(encoding="utf-8").format(
         name=name,
-        widths="/".join(map(str, unet["widths"])),
-        blocks="/".join(map(str, unet["blocks"])),
+        widths="/".join(map(str, last["model"]["widths"])),
+        blocks="/".join(map(str, last["model"]["blocks"])),
         engine=last["engine"],
         results=_results(name, quality),
         train=", ".join(last["data"]["train"]),

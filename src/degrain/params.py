@@ -263,7 +263,7 @@ class Optimisation(Section):
 class Pretrain(Optimisation):
     """The generator alone, on a pixel loss."""
 
-    start: Literal["none", "released"]
+    start: Literal["auto", "none"]
     loss: PixelLoss
     balance_levels: bool
 

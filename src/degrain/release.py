@@ -1,7 +1,7 @@
 """Make the generators of this pipeline those that come with the package: python -m degrain.release.
 
 A long training is made of legs: each starts from the weights that the one before it released
-(pretrain.start: released), and legs.json beside the weights lists them.
+(pretrain.start: auto), and legs.json beside the weights lists them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from degrain.build.generator import load_generator, read_description, save_generator
-from degrain.build.released import LEGS, End, released_path
+from degrain.build.released import LEGS, End, released_for, released_path
 from degrain.compute import start_engine
 from degrain.errors import DegrainError
 from degrain.files import sha256_file, write_json
@@ -40,7 +40,7 @@ def release(params: Params, *, models: Path = Path("models")) -> dict[str, Any]:
         "started_from": started_from,
         "engine": str(start_engine(params.compute)),
         "threads": params.compute.threads,
-        "model": params.model.model_dump(mode="json", include={params.model.generator}),
+        "model": params.model.in_use,
         "data": {"train": params.data.train, "manifest_sha256": sha256_file(Path("data/raw/manifest.csv"))},
         "noise": {
             "kind": params.noise.kind,
@@ -71,7 +71,7 @@ def _training(settings: Optimisation, trained: Path, params: Params) -> dict[str
 
 def _earlier(params: Params) -> tuple[str | None, list[dict[str, Any]]]:
     """The weights that this leg went on from, and the legs before it; none if it began from nothing."""
-    if params.pretrain.start == "none":
+    if params.pretrain.start == "none" or not released_for(params.model, params.data.channels):
         return None, []
     legs: list[dict[str, Any]] = _read_legs()[_name(params.data.channels)]
     return legs[-1]["faithful"]["sha256"], legs

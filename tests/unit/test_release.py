@@ -11,7 +11,6 @@ from degrain import release as release_module
 from degrain.build import released
 from degrain.build.generator import build_generator, load_generator, save_generator
 from degrain.files import sha256_file
-from degrain.params import ParamsError
 from degrain.release import release
 from training_support import trained_like
 
@@ -52,11 +51,11 @@ def test_released_weights_are_those_that_were_trained_to_half_precision(project,
         assert leg[end]["sha256"] == sha256_file(path)
 
 
-def test_a_leg_from_nothing_begins_the_list_and_one_from_the_released_weights_goes_on(project) -> None:
+def test_a_leg_from_nothing_begins_the_list_and_one_from_released_weights_goes_on(project) -> None:
     params, weights = project
     release(params)
     first = release(with_start(params, "none"))
-    second = release(with_start(params, "released"))
+    second = release(with_start(params, "auto"))
     assert first["started_from"] is None
     assert second["started_from"] == first["faithful"]["sha256"]
     assert json.loads((weights / "legs.json").read_text())["colour"] == json.loads(
@@ -64,14 +63,13 @@ def test_a_leg_from_nothing_begins_the_list_and_one_from_the_released_weights_go
     )
 
 
-def test_pretraining_goes_on_from_released_weights_of_the_same_network_only(project) -> None:
-    params, _ = project
+def test_released_weights_are_those_of_the_same_network_only(project) -> None:
+    params, weights = project
+    assert released.released_for(params.model, 3) is None
     release(params)
-    network = released.released_generator(params.model, 3)
-    trained, _ = load_generator(released.released_path("faithful", 3))
-    assert all(map(torch.equal, network.parameters(), trained.parameters()))
+    assert released.released_for(params.model, 3) == weights / "faithful-colour.safetensors"
+    assert released.released_for(params.model, 1) is None
+    other = params.model.dncnn.model_copy(update={"depth": 5})  # not in use
+    assert released.released_for(params.model.model_copy(update={"dncnn": other}), 3)
     wider = params.model.unet.model_copy(update={"widths": (8, 24)})
-    with pytest.raises(
-        ParamsError, match=r"pretrain.start = released: those weights are of .*\[8, 16\].*start: none"
-    ):
-        released.released_generator(params.model.model_copy(update={"unet": wider}), 3)
+    assert released.released_for(params.model.model_copy(update={"unet": wider}), 3) is None

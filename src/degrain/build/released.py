@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from torch import nn
-
-from degrain.build.generator import load_generator, read_description
-from degrain.params import Model, ParamsError
+from degrain.build.generator import read_description
+from degrain.params import Model
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
 LEGS = WEIGHTS / "legs.json"
@@ -22,20 +20,7 @@ def released_path(end: End, channels: int) -> Path:
     return WEIGHTS / f"{end}-{'colour' if channels == 3 else 'grey'}.safetensors"
 
 
-def released_generator(model: Model, channels: int) -> nn.Module:
-    """The faithful released generator, to train on from.
-
-    Raises
-    ------
-    ParamsError : `model` describes another network.
-    """
+def released_for(model: Model, channels: int) -> Path | None:
+    """The faithful released generator, to train on from; None where it is another network than `model`."""
     path = released_path("faithful", channels)
-    released, _ = read_description(path)
-    if released.in_use != model.in_use:
-        msg = (
-            f"pretrain.start = released: those weights are of {released.in_use}, but model describes "
-            f"{model.in_use}; set model alike, or pretrain.start: none to train from nothing"
-        )
-        raise ParamsError(msg)
-    network, _ = load_generator(path)
-    return network
+    return path if path.exists() and read_description(path)[0].in_use == model.in_use else None

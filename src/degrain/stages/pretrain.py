@@ -1,8 +1,8 @@
 """Stage pretrain: the generator alone, on a pixel loss."""
 
-from degrain.build.generator import build_generator
+from degrain.build.generator import build_generator, load_generator
 from degrain.build.pixel_losses import PIXEL
-from degrain.build.released import released_generator
+from degrain.build.released import released_for
 from degrain.compute import Engine
 from degrain.params import Params
 from degrain.stages._main import run
@@ -14,10 +14,13 @@ from degrain.training.state import TrainState
 
 
 def start(params: Params, engine: Engine) -> tuple[TrainState, Step]:
-    """A fresh generator, or the released one."""
-    settings = params.pretrain
-    build = released_generator if settings.start == "released" else build_generator
-    generator = build(params.model, params.data.channels)
+    """The released generator if `model` is the same network, otherwise a fresh one."""
+    settings, channels = params.pretrain, params.data.channels
+    released = released_for(params.model, channels) if settings.start == "auto" else None
+    print(
+        f"pretrain: on from {released.name}, released with degrain" if released else "pretrain: from nothing"
+    )
+    generator = load_generator(released)[0] if released else build_generator(params.model, channels)
     return start_state(generator, settings, engine), PixelStep(PIXEL[settings.loss], settings.balance_levels)
 
 
