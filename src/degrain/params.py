@@ -26,13 +26,19 @@ from pydantic import (
 )
 
 from degrain.errors import DegrainError
-from degrain.standard_sets import check_name, refusal
+from degrain.standard_sets import check_name, refusal, sets_without_pairs
 
-NoiseKind = Literal[
+SyntheticKind = Literal[
     "gaussian", "poisson", "poisson-gaussian", "salt-pepper", "speckle", "jpeg", "correlated", "chain"
 ]
+NoiseKind = SyntheticKind | Literal["pairs"]
 PixelLoss = Literal["l1", "charbonnier", "mse"]
 AdversarialLoss = Literal["non-saturating", "hinge", "lsgan"]
+
+
+NO_PAIRS = (
+    "no real noisy photographs (polyu, cc15 and folder:PATH with clean/ and noisy/ in it can have them)"
+)
 
 
 class ParamsError(DegrainError):
@@ -148,7 +154,7 @@ class CorrelatedNoise(Noise):
 class ChainNoise(ShareNoise):
     """Several noise models in a row."""
 
-    kinds: Annotated[tuple[NoiseKind, ...], Field(min_length=1)]
+    kinds: Annotated[tuple[SyntheticKind, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _no_chain_in_a_chain(self) -> Self:
@@ -162,6 +168,7 @@ class NoiseSection(Section):
     """The noise model in use and the settings of all of them."""
 
     kind: NoiseKind
+    real_test: bool
     quantize: bool
     gaussian: Noise
     poisson: PositiveNoise
@@ -172,7 +179,25 @@ class NoiseSection(Section):
     correlated: CorrelatedNoise
     chain: ChainNoise
 
-    def settings(self, kind: NoiseKind) -> Noise:
+    @property
+    def tests_on_pairs(self) -> bool:
+        """Whether the noise of the validation and test images is real."""
+        return self.real_test or self.kind == "pairs"
+
+    @property
+    def synthetic_kind(self) -> SyntheticKind:
+        """The noise model in use.
+
+        Raises
+        ------
+        ValueError : there is none; the noise is real.
+        """
+        if self.kind == "pairs":
+            msg = "noise.kind = pairs: real noise cannot be drawn"
+            raise ValueError(msg)
+        return self.kind
+
+    def settings(self, kind: SyntheticKind) -> Noise:
         """The settings of one kind."""
         settings: Noise = getattr(self, kind.replace("-", "_"))
         return settings
@@ -338,9 +363,18 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _sets_fit(self) -> Self:
-        problems = refusal(self.data.sets(), self.data.channels)
+        sets = self.data.sets()
+        problems = refusal(sets, self.data.channels)
         if problems:
             raise ValueError(problems)
+        if self.noise.tests_on_pairs:
+            all_three = self.noise.kind == "pairs"
+            setting = "noise.kind: pairs" if all_three else "noise.real_test: true"
+            unfit = sets_without_pairs(sets, ["train", "val", "test"][not all_three :])
+            if unfit:
+                raise ValueError(
+                    "\n".join(f"{one} has {NO_PAIRS}, which {setting} asks for" for one in unfit)
+                )
         return self
 
     @model_validator(mode="after")

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +13,12 @@ from skimage.data import coffee
 from degrain.data.collect import collect
 from degrain.data.duplicates import look, nearest
 from degrain.data.embedded import PHOTOGRAPHS, locate
-from degrain.data.sources import list_sources
+from degrain.data.fetch import fetch
+from degrain.data.marks import MarkIndex, find_marks
+from degrain.data.sources import files_to_fetch, list_sources
 from degrain.errors import DataError
 from degrain.files import read_image, read_rows, sha256_file
+from degrain.standard_sets import STANDARD_SETS
 
 RNG = np.random.default_rng(3)
 SPLITS = ("train", "val", "test")
@@ -247,3 +252,108 @@ def test_different_photographs_and_textures_are_not_alike(photographs):
 
 def test_nothing_is_near_where_there_is_nothing():
     assert nearest(bits(texture(1)), np.empty((0, 8, 4), np.uint64)) is None
+
+
+# --- parts of images ---
+
+
+def scenery():
+    """Photographs large enough to be cut up, by name."""
+    for photograph in PHOTOGRAPHS:
+        if photograph.name != "motorcycle_right":  # shows what motorcycle_left does
+            with Image.open(locate(photograph.package, photograph.path)) as image:
+                yield photograph.name, image.convert("RGB")
+
+
+def marks_of(image):
+    return find_marks(np.asarray(image.convert("L"), np.float32))
+
+
+def crop(image, rng, side):
+    x, y = (int(rng.integers(0, length - side + 1)) for length in image.size)
+    return image.crop((x, y, x + side, y + side))
+
+
+def test_parts_are_found_in_grey_after_jpeg_and_of_the_right_image():
+    images = dict(scenery())
+    index = MarkIndex([marks_of(image) for image in images.values()])
+    rng, found = np.random.default_rng(1), []
+    for name, image in images.items():
+        buffer = io.BytesIO()
+        crop(image, rng, 180).convert("L").save(buffer, "JPEG", quality=50)
+        with Image.open(buffer) as part:
+            like = index.sharing(marks_of(part))
+        found.append(like is not None)
+        assert like is None or list(images)[like] == name
+    # A part may lie in the sky, where nothing is striking.
+    assert sum(found) >= 0.8 * len(found)
+
+
+def test_other_images_share_no_part():
+    marks = [marks_of(image) for _, image in scenery()]
+    for at, mine in enumerate(marks):
+        assert MarkIndex(marks[:at] + marks[at + 1 :]).sharing(mine) is None
+    # Neither do other places of one texture.
+    for name in ("grass", "gravel", "brick"):
+        texture_ = dict(scenery())[name]
+        left, right = (marks_of(texture_.crop((x, 0, x + 200, 400))) for x in (0, 250))
+        assert MarkIndex([left]).sharing(right) is None
+
+
+@pytest.mark.parametrize("side", [8, 31, 40])
+def test_images_too_small_for_marks_have_none(side):
+    noise = RNG.integers(0, 256, (side, side), dtype=np.uint8).astype(np.float32)
+    assert len(find_marks(noise).bits) <= 4
+    assert MarkIndex([find_marks(noise)]).sharing(find_marks(noise)) is None
+    assert MarkIndex([]).sharing(find_marks(noise)) is None
+
+
+def test_a_part_of_a_test_image_leaks_and_the_stage_says_so_loudly(folder, caplog):
+    image = Image.fromarray(coffee())
+    image.save(folder / "test" / "whole.png")
+    image.crop((300, 100, 500, 290)).convert("L").save(folder / "train" / "part.jpg", quality=60)
+    image.crop((40, 10, 200, 250)).save(folder / "val" / "part.png")
+    with caplog.at_level("WARNING"):
+        _, rejected = run(folder)
+    assert rejected == {
+        "train/part": "shares a part with test/whole, which would leak into train",
+        "val/part": "shares a part with test/whole, which would leak into val",
+    }
+    test = f"data.test: folder:{folder / 'test'}"
+    for split in ("train", "val"):
+        warning = f"WARNING: data.{split}: folder:{folder / split} holds scenes of {test}"
+        assert any(message.startswith(warning) for message in caplog.messages)
+
+
+def test_copies_within_a_split_are_no_leak(folder, caplog):
+    texture(0).save(folder / "train" / "second.tif")
+    with caplog.at_level("WARNING"):
+        assert run(folder)[1] == {"train/second": "duplicate of train/first"}
+    assert caplog.messages == []
+
+
+def test_tiny_images_are_compared_pixel_by_pixel_only(folder):
+    for split in SPLITS:
+        (folder / split / "first.png").unlink()
+    tiny = texture(1, 28)
+    tiny.save(folder / "test" / "a.png")
+    tiny.save(folder / "train" / "same.png")
+    almost = np.array(tiny)
+    almost[0, 0] ^= 1
+    Image.fromarray(almost).save(folder / "train" / "almost.png")
+    texture(2, 28).save(folder / "val" / "b.png")
+    assert run(folder, min_side=28)[1] == {"train/same": "duplicate of test/a"}
+
+
+@pytest.mark.skipif("DEGRAIN_MIRROR" not in os.environ, reason="no DEGRAIN_MIRROR with the real files")
+def test_the_scenes_of_bsd68_are_found_in_the_folder_they_came_from(tmp_path):
+    folder = Path(os.environ["DEGRAIN_MIRROR"]) / STANDARD_SETS["bsds500-val"].root
+    if not folder.is_dir():
+        pytest.skip(f"not in the mirror: {folder}")
+    (tmp_path / "part").mkdir()
+    texture(1).save(tmp_path / "part" / "other.png")
+    sets = {"train": [f"folder:{folder}"], "val": [f"folder:{tmp_path / 'part'}"], "test": ["bsd68"]}
+    sources = list_sources(sets, 1)
+    fetched = fetch(files_to_fetch(sources), mirror=os.environ["DEGRAIN_MIRROR"])
+    collected = collect(sources, tmp_path / "raw", channels=1, min_side=32, fetched=fetched)
+    assert collected.counts == {"train": 32, "val": 1, "test": 68}

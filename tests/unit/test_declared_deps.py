@@ -92,3 +92,8 @@ def test_what_a_change_reruns() -> None:
     assert rerun_by("src/degrain/evaluation/pictures.py") == {"evaluate"}
     assert {"pretrain", "train"} <= rerun_by("src/degrain/models/unet.py")
     assert not rerun_by("src/degrain/models/unet.py") & {"sources", "download", "synthesize"}
+
+
+def test_another_mirror_reruns_nothing() -> None:
+    for stage, declared_ in STAGES.items():
+        assert not {"data", "data.mirror"} & {*declared_["params"]}, stage

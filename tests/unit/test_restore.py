@@ -11,7 +11,8 @@ from degrain.build.generator import save_generator
 from degrain.files import to_array, to_channels, to_tensor
 from degrain.models.dncnn import Dncnn
 from degrain.models.unet import Unet
-from degrain.restore import Restorer, noise_level, pad_to_multiple, tiles
+from degrain.noise_level import noise_level
+from degrain.restore import Restorer, pad_to_multiple, tiles
 from training_support import CPU, trained_like
 
 RNG = np.random.default_rng(3)

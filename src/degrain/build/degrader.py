@@ -15,7 +15,7 @@ class Degrader:
 
     def __init__(self, section: NoiseSection) -> None:
         self.model = build_noise(section)
-        self.settings = section.settings(section.kind)
+        self.settings = section.settings(section.synthetic_kind)
         self.finish = quantize if section.quantize else torch.Tensor.contiguous
 
     def test_levels(self) -> list[tuple[str, float]]:

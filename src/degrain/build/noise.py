@@ -17,9 +17,9 @@ from degrain.noise import (
     SaltPepper,
     Speckle,
 )
-from degrain.params import Noise, NoiseKind, NoiseSection
+from degrain.params import Noise, NoiseSection, SyntheticKind
 
-_WITHOUT_SETTINGS: dict[NoiseKind, NoiseModel] = {
+_WITHOUT_SETTINGS: dict[SyntheticKind, NoiseModel] = {
     "gaussian": Gaussian(),
     "poisson": Poisson(),
     "salt-pepper": SaltPepper(),
@@ -30,10 +30,10 @@ _WITHOUT_SETTINGS: dict[NoiseKind, NoiseModel] = {
 
 def build_noise(section: NoiseSection) -> NoiseModel:
     """Build the noise model that `section.kind` names; quantising is left to the caller."""
-    return _build_kind(section.kind, section)
+    return _build_kind(section.synthetic_kind, section)
 
 
-def _build_kind(kind: NoiseKind, section: NoiseSection) -> NoiseModel:
+def _build_kind(kind: SyntheticKind, section: NoiseSection) -> NoiseModel:
     match kind:
         case "poisson-gaussian":
             return PoissonGaussian(section.poisson_gaussian.read_noise_255)
@@ -45,7 +45,7 @@ def _build_kind(kind: NoiseKind, section: NoiseSection) -> NoiseModel:
             return _WITHOUT_SETTINGS[kind]
 
 
-def _build_link(kind: NoiseKind, section: NoiseSection) -> Link:
+def _build_link(kind: SyntheticKind, section: NoiseSection) -> Link:
     """Build a link of a chain, over the range that the kind trains on by itself."""
     weakest, strongest = section.settings(kind).train_range
     return Link(_build_kind(kind, section), weakest, strongest)

@@ -153,9 +153,7 @@ def _convert(source: Source, folder: Path, read: Reader, min_side: int) -> Conve
         reason = f"{width}x{height} pixels; expected sides of at least data.min_side = {min_side}"
         return Rejection(source, "too small", reason)
     if noisy is not None and noisy.shape != clean.shape:
-        reason = (
-            f"the clean image has {width}x{height} pixels, the noisy one {noisy.shape[1]}x{noisy.shape[0]}"
-        )
+        reason = f"{width}x{height} pixels, but the noisy one {noisy.shape[1]}x{noisy.shape[0]}"
         return Rejection(source, "pairs of different sizes", reason)
     path, noisy_path = _targets(folder, source)
     sha256 = _write_png(path, clean)

@@ -33,7 +33,8 @@ class Pair:
     """One noisy image, the clean one, and what is known of the noise.
 
     clean, noisy : (H, W, C) float32, clean in [0, 1].
-    level : like sigma_25; sigma : root mean square of the noise, on the images' scale.
+    level : like sigma_25; sigma : root mean square of the noise, on the images' scale, estimated
+        where the noise is real.
     """
 
     name: str
@@ -61,11 +62,16 @@ def write_noisy(
     for key, value in levels:
         generator = seeded_generator(seed, image.stem, key)
         noisy, sigma = degrade(clean, value, generator=generator)
-        path = folder / split / key / f"{image.stem}.npy"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path) as aside, aside.open("wb") as file:
-            np.save(file, to_array(noisy), allow_pickle=False)
+        path = save_noisy(to_array(noisy), folder / split / key, image.stem)
         yield dict(zip(COLUMNS, (image.stem, split, key, value, sigma, sha256_file(path)), strict=True))
+
+
+def save_noisy(noisy: Image, folder: Path, name: str) -> Path:
+    """Write an image (H, W, C) as it is, in float32; returns the file."""
+    path = folder / f"{name}.npy"
+    with atomic_write(path) as aside, aside.open("wb") as file:
+        np.save(file, noisy, allow_pickle=False)
+    return path
 
 
 class NoisySet:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -107,8 +108,8 @@ def _write_shard(path: Path, patches: Bytes) -> dict[str, str | int]:
     return {"file": path.name, "patches": len(patches), "sha256": sha256_file(path)}
 
 
-class PatchDataset:
-    """Batches of random crops in random orientations and colours, made noisy afresh.
+class CropDataset(ABC):
+    """Batches of random crops in random orientations.
 
     The batch of a step depends on the seed and the step alone, so a resumed training sees what an
     uninterrupted one would.
@@ -116,29 +117,17 @@ class PatchDataset:
     Parameters
     ----------
     folder : of the shards and their index.json.
-    degrade : draws the noise.
     crop : side of the crops, in pixels.
-    colour_jitter : how much colours change; see `jitter_colours`.
     seed : anything that tells one stage's draws from another's.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        degrade: Degrade,
-        *,
-        batch_size: int,
-        crop: int,
-        colour_jitter: float,
-        seed: str,
-    ) -> None:
+    def __init__(self, folder: Path, *, batch_size: int, crop: int, seed: str) -> None:
         entries = json.loads((folder / "index.json").read_text(encoding="utf-8"))["shards"]
         self.shards = [
             np.load(folder / entry["file"], mmap_mode="r", allow_pickle=False) for entry in entries
         ]
         self.ends = np.cumsum([len(shard) for shard in self.shards])
-        self.degrade, self.batch_size, self.crop, self.seed = degrade, batch_size, crop, seed
-        self.colour_jitter = colour_jitter
+        self.batch_size, self.crop, self.seed = batch_size, crop, seed
 
     def __len__(self) -> int:
         return int(self.ends[-1])
@@ -149,9 +138,11 @@ class PatchDataset:
         draws = torch.rand((self.batch_size, 4), generator=generator, dtype=torch.float64).numpy()
         crops = np.stack([self._crop(*row) for row in draws])
         seen = torch.from_numpy(crops).permute(0, 3, 1, 2).float().div_(255)
-        clean = jitter_colours(seen, self.colour_jitter, generator=generator)
-        noisy, sigma = self.degrade(clean, generator=generator)
-        return Batch(clean, noisy, sigma)
+        return self._finish(seen, (draws[:, 0] * len(self)).astype(np.int64), generator)
+
+    @abstractmethod
+    def _finish(self, seen: Tensor, patches: NDArray[np.int64], generator: torch.Generator) -> Batch:
+        """Crops (B, C, H, W) of the patches with these numbers (B,), as a batch."""
 
     def _crop(self, which: float, down: float, right: float, symmetry: float) -> Bytes:
         """A crop from four draws in [0, 1)."""
@@ -174,3 +165,48 @@ class PatchDataset:
                 if step + 3 < stop:
                     ahead.append(pool.submit(self.batch, step + 3))
                 yield batch
+
+
+class PatchDataset(CropDataset):
+    """Crops in random colours, made noisy afresh; see `CropDataset`.
+
+    Parameters
+    ----------
+    degrade : draws the noise.
+    colour_jitter : how much colours change; see `jitter_colours`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        degrade: Degrade,
+        *,
+        batch_size: int,
+        crop: int,
+        colour_jitter: float,
+        seed: str,
+    ) -> None:
+        super().__init__(folder, batch_size=batch_size, crop=crop, seed=seed)
+        self.degrade, self.colour_jitter = degrade, colour_jitter
+
+    def _finish(self, seen: Tensor, patches: NDArray[np.int64], generator: torch.Generator) -> Batch:
+        del patches
+        clean = jitter_colours(seen, self.colour_jitter, generator=generator)
+        noisy, sigma = self.degrade(clean, generator=generator)
+        return Batch(clean, noisy, sigma)
+
+
+class PairDataset(CropDataset):
+    """Crops of clean and of real noisy photographs, cut and turned alike; see `CropDataset`.
+
+    The shards hold both in one patch, the clean channels first; sigma.npy has each patch's noise level.
+    """
+
+    def __init__(self, folder: Path, *, batch_size: int, crop: int, seed: str) -> None:
+        super().__init__(folder, batch_size=batch_size, crop=crop, seed=seed)
+        self.sigma = np.load(folder / "sigma.npy", allow_pickle=False)
+
+    def _finish(self, seen: Tensor, patches: NDArray[np.int64], generator: torch.Generator) -> Batch:
+        del generator
+        clean, noisy = seen.chunk(2, dim=1)
+        return Batch(clean.contiguous(), noisy.contiguous(), torch.from_numpy(self.sigma[patches]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from degrain.params import Patches
 from degrain.sheet import draw, save_sheet, sheet
 
 Levels = Sequence[tuple[str, float]]
+Item = TypeVar("Item")
 
 
 def make_patches(raw: Path, folder: Path, patches: Patches) -> int:
@@ -25,19 +27,25 @@ def make_patches(raw: Path, folder: Path, patches: Patches) -> int:
     if not images:
         msg = f"{raw / 'train'}: no images; `dvc repro` collects them first"
         raise DataError(msg)
-    return write_shards((cut_patches(_bytes(path), patches) for path in _progress(images, "patches")), folder)
+    return write_shards(
+        (cut_patches(read_pixels(path), patches) for path in progress(images, "patches")), folder
+    )
 
 
 def make_noisy_sets(raw: Path, folder: Path, levels: Levels, degrade: DegradeAt, *, seed: int) -> None:
     """Write noisy copies of the validation and test images at every level, and their manifest."""
     rows: list[dict[str, object]] = []
     for split in ("val", "test"):
-        for path in _progress(sorted((raw / split).glob("*.png")), f"noisy {split}"):
+        for path in progress(sorted((raw / split).glob("*.png")), f"noisy {split}"):
             rows += write_noisy(path, split, levels, degrade, folder, seed=seed)
-    order = [key for key, _ in levels]
+    write_manifest(folder, rows, [key for key, _ in levels])
+
+
+def write_manifest(folder: Path, rows: Sequence[dict[str, object]], levels: Sequence[str]) -> None:
+    """Write the table of all noisy images, by split, by level in the order given, and by name."""
     table = pd.DataFrame(rows, columns=COLUMNS)
     table = table.sort_values(
-        ["split", "level", "name"], key=lambda s: s.map(order.index) if s.name == "level" else s
+        ["split", "level", "name"], key=lambda s: s.map(levels.index) if s.name == "level" else s
     )
     write_csv(folder / "manifest.csv", table)
 
@@ -67,9 +75,11 @@ def _centre(image: Image, side: int) -> Image:
     return image[y : y + side, x : x + side]
 
 
-def _bytes(path: Path) -> Bytes:
+def read_pixels(path: Path) -> Bytes:
+    """The pixels of an image, (H, W, C) uint8."""
     return np.rint(read_image(path) * 255).astype(np.uint8)
 
 
-def _progress(paths: list[Path], name: str) -> Iterator[Path]:
-    yield from tqdm(paths, desc=name, unit="image", delay=3)
+def progress(items: Sequence[Item], name: str) -> Iterator[Item]:
+    """The items, an image each, and a bar if it takes long."""
+    yield from tqdm(items, desc=name, unit="image", delay=3)

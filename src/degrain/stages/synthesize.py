@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from degrain.build.degrader import Degrader
+from degrain.data.pairs import make_pair_patches, make_pair_sets
 from degrain.data.synthesis import draw_contact_sheet, make_noisy_sets, make_patches
 from degrain.params import Params
 from degrain.stages._main import run
@@ -12,10 +13,14 @@ SHEET = Path("reports/contact_sheet.png")
 
 
 def main(params: Params) -> None:
-    """Cut, add noise, draw."""
-    degrader = Degrader(params.noise)
-    count = make_patches(RAW, PATCHES, params.patches)
-    make_noisy_sets(RAW, NOISY, degrader.test_levels(), degrader.at, seed=params.seed)
+    """Cut, add noise or take the real one, draw."""
+    cut = make_pair_patches if params.noise.kind == "pairs" else make_patches
+    count = cut(RAW, PATCHES, params.patches)
+    if params.noise.tests_on_pairs:
+        make_pair_sets(RAW, NOISY)
+    else:
+        degrader = Degrader(params.noise)
+        make_noisy_sets(RAW, NOISY, degrader.test_levels(), degrader.at, seed=params.seed)
     draw_contact_sheet(RAW, NOISY, SHEET)
     print(f"{count} training patches of {params.patches.side_px} px; see {SHEET}")
 

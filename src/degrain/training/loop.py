@@ -10,7 +10,7 @@ from typing import Protocol
 from tqdm import tqdm
 
 from degrain.compute import Engine
-from degrain.data.patches import Batch, PatchDataset
+from degrain.data.patches import Batch, CropDataset
 from degrain.params import Optimisation
 from degrain.training.checkpoint import Checkpoint
 from degrain.training.descend import Stats, check_finite
@@ -44,7 +44,7 @@ class Plan:
     """
 
     settings: Optimisation
-    data: PatchDataset
+    data: CropDataset
     step: Step
     validate: Callable[[TrainState], Stats]
 

@@ -11,7 +11,7 @@ from torch import nn
 from degrain.build.degrader import Degrader
 from degrain.compute import Engine
 from degrain.data.noisy import Image, NoisySet
-from degrain.data.patches import PatchDataset
+from degrain.data.patches import CropDataset, PairDataset, PatchDataset
 from degrain.params import Optimisation, Params
 from degrain.training.ema import Ema
 from degrain.training.state import Player, TrainState
@@ -21,16 +21,14 @@ PATCHES = Path("data/patches")
 BETAS = (0.9, 0.99)
 
 
-def patch_dataset(params: Params, settings: Optimisation, stage: str) -> PatchDataset:
+def patch_dataset(params: Params, settings: Optimisation, stage: str) -> CropDataset:
     """The training patches of a stage, cut, turned and made noisy as the params say."""
-    return PatchDataset(
-        PATCHES,
-        Degrader(params.noise),
-        batch_size=settings.batch_size,
-        crop=settings.patch_size,
-        colour_jitter=params.augment.colour_jitter,
-        seed=f"{params.seed} {stage}",
-    )
+    sizes = {"batch_size": settings.batch_size, "crop": settings.patch_size}
+    seed = f"{params.seed} {stage}"
+    if params.noise.kind == "pairs":
+        return PairDataset(PATCHES, **sizes, seed=seed)
+    jitter = params.augment.colour_jitter
+    return PatchDataset(PATCHES, Degrader(params.noise), **sizes, colour_jitter=jitter, seed=seed)
 
 
 def validator(params: Params, show: Callable[[str, int, Image], None]) -> Validator:
