@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from skimage.restoration import estimate_sigma
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from degrain.build.generator import load_generator
 from degrain.compute import Engine
 from degrain.files import to_array, to_channels, to_tensor
+from degrain.noise_level import noise_level
 
 Image = NDArray[np.float32]
 
@@ -110,20 +109,3 @@ def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
     """Repeat the last row and column until both sides (..., H, W) are multiples."""
     height, width = image.shape[-2:]
     return F.pad(image, (0, -width % multiple, 0, -height % multiple), mode="replicate")
-
-
-def noise_level(noisy: Image) -> float:
-    """Standard deviation of white noise in an image (H, W, C), on its scale.
-
-    From the median of the finest wavelet coefficients, which images hardly reach. Source: Donoho
-    and Johnstone, "Ideal spatial adaptation by wavelet shrinkage", 1994, as in scikit-image.
-    """
-    # The wavelet needs more pixels than the smallest images have.
-    padding = [(0, max(0, 16 - side)) for side in noisy.shape[:2]]
-    mirrored = np.pad(noisy, [*padding, (0, 0)], mode="symmetric")
-    with warnings.catch_warnings():
-        # A channel with no detail at all, such as a black one, has no median: it tells nothing.
-        warnings.simplefilter("ignore", RuntimeWarning)
-        found = np.asarray(estimate_sigma(mirrored, channel_axis=-1))
-    found = found[np.isfinite(found)]
-    return float(found.mean()) if found.size else 0.0

@@ -11,7 +11,8 @@ from degrain.build.generator import save_generator
 from degrain.files import to_array, to_channels, to_tensor
 from degrain.models.dncnn import Dncnn
 from degrain.models.unet import Unet
-from degrain.restore import Restorer, noise_level, pad_to_multiple, tiles
+from degrain.noise_level import noise_level
+from degrain.restore import Restorer, pad_to_multiple, tiles
 from training_support import CPU, trained_like
 
 RNG = np.random.default_rng(3)
@@ -142,45 +143,3 @@ def test_a_saved_generator_restores_alike(make_params, tmp_path):
     noisy = random_image(30, 17, 3)
     loaded = Restorer.load(tmp_path / "g.safetensors", CPU)
     np.testing.assert_array_equal(loaded(noisy, 0.1), Restorer(network, 3, CPU)(noisy, 0.1))
-
-
-# --- the noise level ---
-
-
-@both_channels
-@pytest.mark.parametrize("sigma_255", [1, 5, 25, 50, 100])
-def test_white_noise_on_a_flat_image_is_measured_within_5_percent(channels, sigma_255):
-    noise = np.random.default_rng(sigma_255).normal(0, sigma_255 / 255, (256, 256, channels))
-    assert noise_level((0.5 + noise).astype(np.float32)) == pytest.approx(sigma_255 / 255, rel=0.05)
-
-
-@pytest.mark.parametrize("sigma_255", [15, 25, 50])
-def test_white_noise_on_a_photograph_is_measured_within_15_percent(photo, sigma_255):
-    noise = np.random.default_rng(0).normal(0, sigma_255 / 255, photo.shape)
-    assert noise_level((photo + noise).astype(np.float32)) == pytest.approx(sigma_255 / 255, rel=0.15)
-
-
-@both_channels
-@pytest.mark.parametrize("value", [0.0, 0.3, 1.0])
-@pytest.mark.parametrize("size", [(1, 1), (1, 40), (15, 2), (64, 64)])
-def test_a_constant_image_of_any_size_has_no_noise(channels, value, size):
-    """And no warning, which the user could do nothing about."""
-    assert noise_level(np.full((*size, channels), value, np.float32)) == pytest.approx(0, abs=1e-6)
-
-
-@both_channels
-@pytest.mark.parametrize("size", [(1, 1), (1, 2), (2, 1), (3, 3), (1, 300), (7, 15)])
-def test_small_images_give_a_level_that_is_possible(channels, size):
-    level = noise_level(random_image(*size, channels))
-    assert 0 <= level <= 1
-
-
-def test_a_black_channel_hides_no_noise():
-    noisy = (0.5 + 0.1 * RNG.standard_normal((128, 128, 3))).astype(np.float32)
-    noisy[..., 2] = 0
-    assert noise_level(noisy) == pytest.approx(0.1, rel=0.05)
-
-
-def test_the_level_scales_with_the_image_and_ignores_an_offset():
-    noisy = random_image(50, 60, 3)
-    assert noise_level(noisy / 4 + 0.5) == pytest.approx(noise_level(noisy) / 4, rel=1e-3)
