@@ -9,12 +9,13 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from degrain.errors import DegrainError, ImageFileError
-from degrain.files import Image, find_images, is_image_name
+from degrain.files import Image, find_images, from_float, is_image_name, to_float
 from degrain.pictures import read_picture, write_picture
 
 logger = logging.getLogger(__name__)
@@ -26,6 +27,27 @@ class Restore(Protocol):
     def __call__(self, noisy: Image, sigma: float | None) -> Image:
         """(H, W, C) in [0, 1], C = 1 or 3, any size, to the same shape; sigma None: to be estimated."""
         ...
+
+
+@runtime_checkable
+class RestoreStored(Protocol):
+    """Restores the pixels of one file, sparing memory."""
+
+    def restore_stored(self, pixels: NDArray[Any], sigma: float | None, strength: float) -> NDArray[Any]:
+        """(H, W, C) as a file holds them, C = 1 or 3, any size, to the same shape and type."""
+        ...
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A function on whole float images as one on the pixels of files."""
+
+    restore: Restore
+
+    def restore_stored(self, pixels: NDArray[Any], sigma: float | None, strength: float) -> NDArray[Any]:
+        """Restore; see `RestoreStored`."""
+        noisy = to_float(pixels)
+        return from_float(noisy + strength * (self.restore(noisy, sigma) - noisy), pixels.dtype)
 
 
 @dataclass(frozen=True)
@@ -51,7 +73,7 @@ class Job:
 def denoise_paths(
     inputs: Sequence[Path],
     output: Path,
-    restore: Restore,
+    restore: Restore | RestoreStored,
     *,
     sigma: float | None = None,
     strength: float = 1.0,
@@ -64,6 +86,7 @@ def denoise_paths(
     Parameters
     ----------
     output : a folder; or a file, for a single input file.
+    restore : a `Restorer`, which spares memory, or any function on images.
     sigma : root mean square of the noise for images in [0, 1]; None to estimate it for each image;
         0 for images that are clean, and stay as they are.
     strength : in [0, 1], from the noisy image to the restored one.
@@ -75,9 +98,10 @@ def denoise_paths(
     _check_numbers(sigma, strength)
     jobs, failures = _plan(inputs, output)
     _check_no_input_is_overwritten(jobs)
+    network = restore if isinstance(restore, RestoreStored) else Whole(restore)
     for job in tqdm(jobs, "images", disable=None if len(jobs) > 1 else True, leave=False):
         try:
-            _denoise_file(job, restore, sigma, strength)
+            _denoise_file(job, network, sigma, strength)
         except ImageFileError as error:
             failures.append(Failure(error.path, f"{error.reason}; {error.advice}"))
         except Exception as error:  # a full disk or memory at one file; the next may be smaller
@@ -86,12 +110,12 @@ def denoise_paths(
     return failures
 
 
-def _denoise_file(job: Job, restore: Restore, sigma: float | None, strength: float) -> None:
+def _denoise_file(job: Job, network: RestoreStored, sigma: float | None, strength: float) -> None:
     picture = read_picture(job.source)
-    restored = picture.pixels if sigma == 0 else restore(picture.pixels, sigma)
-    if strength < 1:
-        restored = picture.pixels + strength * (restored - picture.pixels)
-    write_picture(job.target, picture, restored)
+    if sigma != 0:
+        # Nothing holds the noisy pixels any longer while the restored ones are encoded.
+        picture = picture.with_pixels(network.restore_stored(picture.stored.pixels, sigma, strength))
+    write_picture(job.target, picture, picture.stored.pixels)
 
 
 def _check_numbers(sigma: float | None, strength: float) -> None:

@@ -45,7 +45,7 @@ class GeneratorModel(PythonModel):
         """
         sigma_255 = float((params or {}).get("sigma_255", -1.0))
         sigma = None if sigma_255 < 0 else sigma_255 / 255
-        return np.stack([self.restore(image, sigma) for image in model_input])
+        return np.stack(self.restore.restore_all(list(model_input), sigma))
 
 
 # How MLflow is handed the model of a file that it runs.

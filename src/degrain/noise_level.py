@@ -1,17 +1,20 @@
 """The level of the noise in an image, for when nobody states it.
 
-Two ways, of which `noise_level` takes what suits the image; docs/log.md has their errors beside those of others.
+Two ways, of which `noise_level` takes what suits the image; docs/log.md has their errors beside
+those of others.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dct
 
-Image = NDArray[np.float32]
+from degrain.files import to_float
+
 Patches = NDArray[np.float32]
 
 # Of an image with more places, a regular grid of at most so many patches is looked at: memory and time stay.
@@ -26,7 +29,7 @@ PATCHES_PER_DIMENSION = 10
 LEAST_AGREEMENT = 0.5
 
 
-def noise_level(noisy: Image) -> float:
+def noise_level(noisy: NDArray[Any]) -> float:
     """Root mean square of white noise in an image, which may depend on the brightness, as clipped noise does.
 
     In colour images by what the channels do not share (`joint_level`), if their noise is
@@ -35,7 +38,8 @@ def noise_level(noisy: Image) -> float:
 
     Parameters
     ----------
-    noisy : (H, W, C) of any size from 1x1 on. Channels that are constant are left out: they tell nothing.
+    noisy : (H, W, C) of any size from 1x1 on, floats or the integers of a file. Channels that are
+        constant are left out: they tell nothing.
 
     Returns
     -------
@@ -108,7 +112,7 @@ def joint_level(patches: Patches) -> float:
     return float(np.sqrt(next(noise, eigenvalues[:1]).mean()))
 
 
-def _patches(image: Image, side_px: int) -> Patches:
+def _patches(image: NDArray[Any], side_px: int) -> Patches:
     """(N, C, height, width): at most MOST_PATCHES on a grid, with sides that fit into the image."""
     height, width = (min(side_px, side) for side in image.shape[:2])
     windows = np.lib.stride_tricks.sliding_window_view(image, (height, width), axis=(0, 1))
@@ -116,7 +120,7 @@ def _patches(image: Image, side_px: int) -> Patches:
     down = math.ceil(math.sqrt(rows * columns / MOST_PATCHES))
     right = math.ceil(math.ceil(rows / down) * columns / MOST_PATCHES)
     chosen = windows[::down, ::right]
-    return chosen.reshape(-1, *chosen.shape[2:])
+    return to_float(chosen.reshape(-1, *chosen.shape[2:]))
 
 
 def _high_frequencies(height: int, width: int) -> NDArray[np.float32]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +18,14 @@ from degrain.codecs.png import SIGNATURE, encode_png, png_chunks
 from degrain.codecs.stored import Array, Stored
 from degrain.codecs.tiff import ICC_PROFILE, only_page
 from degrain.codecs.webp import webp_chunks
-from degrain.files import Image, from_float, read_bytes, to_float, write_bytes
+from degrain.files import Image, atomic_write, from_float, read_bytes, to_float
 from degrain.tiff_tags import copy_tags
 
 if TYPE_CHECKING:
     import tifffile
+
+# Samples (H, W, C), alpha included, and the picture whose metadata they take over.
+Encoder = Callable[[Array, "Picture"], bytes | bytearray]
 
 QUALITY = 95  # of JPEG, and of WebP that was not lossless
 
@@ -31,6 +34,8 @@ LOSSLESS = (1, 5, 8, 32946, 32773, 34925, 50000)
 DEFLATE = 8
 UNASSOCIATED_ALPHA = 2
 
+PNG_HEADER_END = len(SIGNATURE) + 25  # the chunk IHDR always comes first
+PNG_END_BYTES = 12  # of the chunk IEND, the last
 # Chunks about colour and time that the letter case of their names does not mark as safe to copy.
 PNG_METADATA = frozenset({b"cHRM", b"cICP", b"cLLI", b"gAMA", b"iCCP", b"mDCV", b"sRGB", b"tIME"})
 # These hold values as large as the samples.
@@ -45,18 +50,25 @@ class Picture:
 
     Attributes
     ----------
-    pixels : (H, W, C) in [0, 1], C = 1 or 3, not turned by the orientation tag, which is kept.
-    stored : bit depth, alpha, format, orientation.
-    source : the file's bytes, for the metadata.
+    stored : pixels (not turned by the orientation tag, which is kept), alpha, format, orientation.
+    source : bytes of a file of its format with its metadata, whatever that file's pixels.
     """
 
-    pixels: Image
     stored: Stored
     source: bytes
 
+    @property
+    def pixels(self) -> Image:
+        """(H, W, C) in [0, 1], C = 1 or 3, converted each time."""
+        return to_float(self.stored.pixels)
+
+    def with_pixels(self, pixels: Array) -> Picture:
+        """The same picture with other pixels of its type."""
+        return replace(self, stored=replace(self.stored, pixels=pixels))
+
 
 def read_picture(path: Path) -> Picture:
-    """Read an image file whole.
+    """Read an image file.
 
     Raises
     ------
@@ -64,46 +76,69 @@ def read_picture(path: Path) -> Picture:
     """
     source = read_bytes(path)
     stored = decode(source, path)
-    return Picture(to_float(stored.pixels), stored, source)
+    # The metadata in the file of a single pixel: the bytes of a large image need not be kept.
+    dot = replace(
+        stored, pixels=stored.pixels[:1, :1], alpha=None if stored.alpha is None else stored.alpha[:1, :1]
+    )
+    return Picture(stored, bytes(encode_picture(Picture(dot, source), dot.pixels)))
 
 
-def write_picture(path: Path, picture: Picture, pixels: Image) -> None:
+def write_picture(path: Path, picture: Picture, pixels: Array) -> None:
     """Write `picture` with other pixels, atomically; see `encode_picture`."""
-    write_bytes(path, encode_picture(picture, pixels))
+    encoded = encode_picture(picture, pixels)
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(encoded)
 
 
-def encode_picture(picture: Picture, pixels: Image) -> bytes:
+def encode_picture(picture: Picture, pixels: Array) -> bytes | bytearray:
     """Give a picture other pixels; format, bit depth, alpha and metadata are kept.
 
     Palettes and 1 to 7 bits become 8 bits, CMYK becomes RGB, lossy formats are written at quality 95.
 
     Parameters
     ----------
-    pixels : of the shape of `picture.pixels`; clamped to [0, 1].
+    pixels : of the shape of `picture.pixels`; floats, clamped to [0, 1], or of the stored type.
 
     Raises
     ------
-    ValueError : if the shape differs or there is not-a-number among the pixels.
+    ValueError : if the shape or type differs or there is not-a-number among the pixels.
     """
     stored = picture.stored
-    if pixels.shape != picture.pixels.shape:
-        msg = f"pixels of shape {pixels.shape}; expected {picture.pixels.shape}"
+    samples = from_float(pixels, stored.pixels.dtype) if pixels.dtype.kind == "f" else pixels
+    if (samples.shape, samples.dtype) != (stored.pixels.shape, stored.pixels.dtype):
+        msg = (
+            f"{samples.dtype} of shape {samples.shape}; expected {stored.pixels.shape}, {stored.pixels.dtype}"
+        )
         raise ValueError(msg)
-    samples = from_float(pixels, stored.pixels.dtype)
     if stored.alpha is not None:
         samples = np.concatenate([samples, stored.alpha], axis=2)
-    encoders = {"PNG": _encode_png, "JPEG": _encode_jpeg, "WebP": _encode_webp, "TIFF": _encode_tiff}
+    encoders: dict[str, Encoder] = {
+        "PNG": _encode_png,
+        "JPEG": _encode_jpeg,
+        "WebP": _encode_webp,
+        "TIFF": _encode_tiff,
+    }
     return encoders[stored.format](samples, picture)
 
 
 def _encode_png(samples: Array, picture: Picture) -> bytes:
-    chunks = list(png_chunks(encode_png(samples)))
+    encoded = memoryview(encode_png(samples))
     source = list(png_chunks(picture.source))
-    same_samples = chunks[0][1][8:10] == source[0][1][8:10]
+    kinds = slice(PNG_HEADER_END - 9, PNG_HEADER_END - 7)  # bit depth and colour type
+    same_samples = encoded[kinds] == picture.source[kinds]
     at = [name for name, _ in source].index(b"IDAT")
-    early, late = ([c for c in part if _is_kept(c[0], same_samples)] for part in (source[:at], source[at:]))
-    new = [chunks[0], *early, *chunks[1:-1], *late, chunks[-1]]
-    return SIGNATURE + b"".join(_png_chunk(*chunk) for chunk in new)
+    early, late = (
+        [_png_chunk(*c) for c in part if _is_kept(c[0], same_samples)] for part in (source[:at], source[at:])
+    )
+    return b"".join(
+        [
+            encoded[:PNG_HEADER_END],
+            *early,
+            encoded[PNG_HEADER_END:-PNG_END_BYTES],
+            *late,
+            encoded[-PNG_END_BYTES:],
+        ]
+    )
 
 
 def _is_kept(name: bytes, same_samples: bool) -> bool:
@@ -181,7 +216,7 @@ def _extra_samples(page: tifffile.TiffPage) -> list[int]:
     ]
 
 
-def _encode_tiff(samples: Array, picture: Picture) -> bytes:
+def _encode_tiff(samples: Array, picture: Picture) -> bytearray:
     import tifffile
 
     several = samples.shape[2] > 1

@@ -16,7 +16,7 @@ from degrain.build.released import LEGS, End, released_for, released_path
 from degrain.compute import start_engine
 from degrain.errors import DegrainError
 from degrain.files import sha256_file, write_json
-from degrain.params import Optimisation, Params, load_params
+from degrain.params import NoiseSection, Optimisation, Params, load_params
 from degrain.tracking.history import training_minutes
 
 STAGES: dict[End, str] = {"faithful": "pretrain", "realistic": "train"}
@@ -42,10 +42,7 @@ def release(params: Params, *, models: Path = Path("models")) -> dict[str, Any]:
         "threads": params.compute.threads,
         "model": params.model.in_use,
         "data": {"train": params.data.train, "manifest_sha256": sha256_file(Path("data/raw/manifest.csv"))},
-        "noise": {
-            "kind": params.noise.kind,
-            **params.noise.settings(params.noise.kind).model_dump(mode="json"),
-        },
+        "noise": _noise(params.noise),
         "patches": params.patches.model_dump(mode="json"),
         "augment": params.augment.model_dump(mode="json"),
     }
@@ -67,6 +64,12 @@ def _training(settings: Optimisation, trained: Path, params: Params) -> dict[str
         "minutes": training_minutes(trained, params.tracking.experiment),
         "settings": settings.model_dump(mode="json"),
     }
+
+
+def _noise(noise: NoiseSection) -> dict[str, Any]:
+    """The kind and its settings."""
+    settings = {} if noise.kind == "pairs" else noise.settings(noise.kind).model_dump(mode="json")
+    return {"kind": noise.kind, **settings}
 
 
 def _earlier(params: Params) -> tuple[str | None, list[dict[str, Any]]]:

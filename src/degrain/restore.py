@@ -1,23 +1,33 @@
-"""Whole-image inference: padding, tiles, precision, noise level."""
+"""Whole-image inference: padding, tiles, batches, precision, noise level, self-ensemble."""
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
+from tqdm import tqdm
 
 from degrain.build.generator import load_generator
 from degrain.compute import Engine
-from degrain.files import to_array, to_channels, to_tensor
+from degrain.files import from_float, to_array, to_channels, to_float, to_tensor
 from degrain.noise_level import noise_level
+from degrain.turns import TURNS, UPRIGHT, Turn
 
 Image = NDArray[np.float32]
+Window = tuple[slice, slice]
+Tile = tuple[Window, Window, Window]
 
-TILE_PX = 512
+# Larger tiles lose less to their overlap, smaller ones need less memory.
+TILE_PX = 768
+# Pixels that go through the network at once: more gain nothing.
+BATCH_PX = 2**18
 
 
 class Restorer:
@@ -28,19 +38,19 @@ class Restorer:
     network : takes (noisy (B, C, H, W), sigma (B,)).
     channels : of the images it was trained on. Grey images go through a colour network as three
         equal channels; colour images go through a grey one channel by channel.
+    ensemble : restore each image in its eight symmetries and take the mean, in eight times the time.
     """
 
-    def __init__(self, network: nn.Module, channels: int, engine: Engine) -> None:
+    def __init__(self, network: nn.Module, channels: int, engine: Engine, *, ensemble: bool = False) -> None:
         self.network = engine.place(network).eval()
         self.channels, self.engine = channels, engine
-        self.stride = int(network.stride)  # type: ignore[arg-type]
-        # Rounded up, so that every tile begins where the strides of the whole image fall.
-        self.overlap_px = -(-int(network.reach_px) // self.stride) * self.stride  # type: ignore[arg-type]
+        self.stride, self.overlap_px = int(network.stride), int(network.reach_px)  # type: ignore[arg-type]
+        self.turns = TURNS if ensemble else (UPRIGHT,)
 
     @classmethod
-    def load(cls, path: Path, engine: Engine) -> Restorer:
+    def load(cls, path: Path, engine: Engine, *, ensemble: bool = False) -> Restorer:
         """From a file; see `load_generator`."""
-        return cls(*load_generator(path), engine)
+        return cls(*load_generator(path), engine, ensemble=ensemble)
 
     def __call__(self, noisy: Image, sigma: float | None = None) -> Image:
         """Restore an image.
@@ -54,54 +64,153 @@ class Restorer:
         -------
         (H, W, C) float32, not clipped but where a grey image went through a colour network.
         """
-        if sigma is None:
-            sigma = noise_level(noisy)
-        given = noisy.shape[2]
+        restored = np.empty(noisy.shape, np.float32)
+        for place, part in self._parts(noisy, sigma):
+            restored[place] = part
+        return restored
+
+    def restore_stored(
+        self, pixels: NDArray[Any], sigma: float | None = None, strength: float = 1.0
+    ) -> NDArray[Any]:
+        """Restore the pixels of a file, tile by tile, so that the image never exists in float32.
+
+        Parameters
+        ----------
+        pixels : (H, W, C) of any size, C 1 or 3; integers of 8 or 16 bits, or floats in [0, 1].
+        sigma : root mean square of the noise, with white at 1; None estimates it.
+        strength : in [0, 1], from the noisy image to the restored one.
+
+        Returns
+        -------
+        (H, W, C) of the same type; clamped and, for integers, rounded.
+
+        Raises
+        ------
+        ValueError : the network returned not-a-number.
+        """
+        restored = np.empty(pixels.shape, pixels.dtype)
+        for place, part in self._parts(pixels, sigma):
+            noisy = to_float(pixels[place])
+            restored[place] = from_float(
+                part if strength == 1 else noisy + strength * (part - noisy), pixels.dtype
+            )
+        return restored
+
+    def restore_all(self, images: Sequence[Image], sigma: float | None = None) -> list[Image]:
+        """Restore several images, the small ones of like size together, which is faster.
+
+        Parameters
+        ----------
+        images : each as `__call__` takes it.
+        sigma : of all of them; None estimates it for each.
+        """
+        levels = [noise_level(image) if sigma is None else sigma for image in images]
+        alike: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        for number, (height, width, channels) in enumerate(image.shape for image in images):
+            alike[height + -height % self.stride, width + -width % self.stride, channels].append(number)
+        restored: dict[int, Image] = {}
+        for (height, width, _), numbers in alike.items():
+            size = max(1, BATCH_PX // (height * width))
+            for start in range(0, len(numbers), size):
+                batch = numbers[start : start + size]
+                given = [images[number] for number in batch], [levels[number] for number in batch]
+                restored |= zip(batch, self._batch(*given), strict=True)
+        return [restored[number] for number in range(len(images))]
+
+    def _batch(self, images: Sequence[Image], sigmas: Sequence[float]) -> list[Image]:
+        """Restore images of the same padded size together; a single one may be large."""
+        if len(images) == 1:
+            return [self(images[0], sigmas[0])]
+        turned = [
+            self._adapt([to_float(turn.apply(image)) for image in images], sigmas) for turn in self.turns
+        ]
+        return [_mean(self.turns, versions) for versions in zip(*turned, strict=True)]
+
+    def _parts(self, noisy: NDArray[Any], sigma: float | None) -> Iterator[tuple[Window, Image]]:
+        """Restore tile after tile; gives where each belongs."""
+        level = noise_level(noisy) if sigma is None else sigma
+        height, width = noisy.shape[:2]
+        plans = [
+            tiles(height, width, overlap_px=self.overlap_px, multiple=self.stride, turn=turn)
+            for turn in self.turns
+        ]
+        for turned in tqdm(list(zip(*plans, strict=True)), "tiles", delay=3, leave=False, disable=None):
+            versions = [
+                self._adapt([to_float(turn.apply(noisy)[seen])], [level])[0][kept]
+                for turn, (seen, kept, _) in zip(self.turns, turned, strict=True)
+            ]
+            yield turned[0][2], _mean(self.turns, versions)
+
+    def _adapt(self, images: Sequence[Image], sigmas: Sequence[float]) -> list[Image]:
+        """Restore images of the same padded size, of any number of channels."""
+        given = images[0].shape[2]
         if given == self.channels:
-            return self._restore(noisy, sigma)
+            return self._forward(images, sigmas)
         if given == 1:
             # Noise that is equal in three channels has sqrt(3) times the luminance noise of
             # independent channels at the same level.
-            tripled = self._restore(np.repeat(noisy, 3, axis=2), sigma * 3**0.5)
-            return to_channels(tripled, 1)
-        return np.concatenate([self._restore(noisy[:, :, c : c + 1], sigma) for c in range(given)], axis=2)
+            tripled = [np.repeat(image, 3, axis=2) for image in images]
+            restored = self._forward(tripled, [sigma * 3**0.5 for sigma in sigmas])
+            return [to_channels(image, 1) for image in restored]
+        planes = [self._forward([image[:, :, c : c + 1] for image in images], sigmas) for c in range(given)]
+        return [np.concatenate(channels, axis=2) for channels in zip(*planes, strict=True)]
 
-    def _restore(self, noisy: Image, sigma: float) -> Image:
-        height, width = noisy.shape[:2]
-        padded = pad_to_multiple(to_tensor(noisy), self.stride)
-        level = torch.tensor([sigma], dtype=torch.float32)
-        restored = torch.empty_like(padded)
-        for tile, inner, target in tiles(*padded.shape[2:], overlap_px=self.overlap_px):
-            with torch.inference_mode(), self.engine.autocast():
-                part = self.network(self.engine.send(padded[:, :, *tile]), self.engine.send(level))
-            restored[:, :, *target] = part[:, :, *inner].float().cpu()
-        return to_array(restored[:, :, :height, :width])
+    def _forward(self, images: Sequence[Image], sigmas: Sequence[float]) -> list[Image]:
+        """Images of the same padded size, in the network's channels, through the network."""
+        noisy = torch.cat([pad_to_multiple(to_tensor(image), self.stride) for image in images])
+        level = torch.tensor(sigmas, dtype=torch.float32)
+        with torch.inference_mode(), self.engine.autocast():
+            restored = self.network(self.engine.send(noisy), self.engine.send(level)).float().cpu()
+        return [
+            to_array(part[None, :, : image.shape[0], : image.shape[1]])
+            for image, part in zip(images, restored, strict=True)
+        ]
 
 
-Window = tuple[slice, slice]
+def _mean(turns: Sequence[Turn], versions: Sequence[Image]) -> Image:
+    """Turn versions of an image back and average them."""
+    upright = [turn.undo(version) for turn, version in zip(turns, versions, strict=True)]
+    return upright[0] if len(upright) == 1 else np.mean(upright, axis=0)
 
 
-def tiles(height: int, width: int, *, overlap_px: int) -> list[tuple[Window, Window, Window]]:
+def tiles(height: int, width: int, *, overlap_px: int, multiple: int = 1, turn: Turn = UPRIGHT) -> list[Tile]:
     """Cut an image into tiles that overlap, so that what is kept of each sees its surroundings.
+
+    Parameters
+    ----------
+    overlap_px : what a tile sees around what is kept of it.
+    multiple : what a tile sees begins and ends at multiples of this, but for the end of the image,
+        so that the strides of a network fall where they do in the whole image.
+    turn : how the image is turned before it is cut.
 
     Returns
     -------
-    For each tile: the window to restore, the part of the result to keep, and where it belongs.
+    For each tile: the window of the turned image to restore, the part of the result to keep, and
+    where that, turned back, belongs. The tiles of every turn belong to the same places.
     """
-    return [
-        ((rows[0], columns[0]), (rows[1], columns[1]), (rows[2], columns[2]))
-        for rows in _spans(height, overlap_px)
-        for columns in _spans(width, overlap_px)
-    ]
+    rows = _spans(height, overlap_px, multiple, reverse=turn.rows_reversed)
+    columns = _spans(width, overlap_px, multiple, reverse=turn.columns_reversed)
+    cut = []
+    for row_seen, row_kept, row_place in rows:
+        for column_seen, column_kept, column_place in columns:
+            seen, kept = (row_seen, column_seen), (row_kept, column_kept)
+            if turn.swapped:
+                seen, kept = seen[::-1], kept[::-1]
+            cut.append((seen, kept, (row_place, column_place)))
+    return cut
 
 
-def _spans(length: int, overlap_px: int) -> list[tuple[slice, slice, slice]]:
+def _spans(length: int, overlap_px: int, multiple: int, *, reverse: bool) -> list[tuple[slice, slice, slice]]:
     """Along one axis: what to restore, what to keep of it, where that belongs."""
     spans = []
-    for start in range(0, length, TILE_PX):
-        stop = min(start + TILE_PX, length)
-        first, last = max(0, start - overlap_px), min(length, stop + overlap_px)
-        spans.append((slice(first, last), slice(start - first, stop - first), slice(start, stop)))
+    count = -(-length // TILE_PX)
+    step = -(-length // count)  # all alike, rather than a sliver at the end
+    for start in range(0, length, step):
+        stop = min(start + step, length)
+        first, last = (length - stop, length - start) if reverse else (start, stop)
+        begin = max(0, first - overlap_px) // multiple * multiple
+        end = min(length, -(-(last + overlap_px) // multiple) * multiple)
+        spans.append((slice(begin, end), slice(first - begin, last - begin), slice(start, stop)))
     return spans
 
 

@@ -63,7 +63,7 @@ class Layout:
         return struct.calcsize(self.offset)
 
 
-def copy_tags(source: bytes, directory: int, target: bytes, *, without: Collection[int] = ()) -> bytes:
+def copy_tags(source: bytes, directory: int, target: bytes, *, without: Collection[int] = ()) -> bytearray:
     """Give `target` the metadata of `source`; the two have the same order of bytes and kind of TIFF.
 
     Parameters
@@ -79,7 +79,7 @@ def copy_tags(source: bytes, directory: int, target: bytes, *, without: Collecti
     out = bytearray(target)
     start = _append_directory(out, _read(target, first, layout, 0) | copied, layout)
     struct.pack_into(layout.offset, out, layout.first, start)
-    return bytes(out)
+    return out
 
 
 def _read(data: bytes, at: int, layout: Layout, depth: int) -> dict[int, Tag]:

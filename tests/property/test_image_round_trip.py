@@ -50,7 +50,7 @@ def webp(samples):
 
 def picture(data, tmp_path):
     stored = decode(data, tmp_path / "x")
-    return Picture(to_float(stored.pixels), stored, data)
+    return Picture(stored, data)
 
 
 def rewritten(data, folder):

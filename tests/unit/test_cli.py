@@ -149,6 +149,20 @@ def test_a_network_that_does_something_changes_every_file(model, tmp_path, capsy
     assert not np.array_equal(blind, whole)
 
 
+def test_the_ensemble_turns_with_the_image(model, tmp_path, capsys):
+    upright = samples(19, 30)
+    Image.fromarray(upright).save(tmp_path / "upright.png")
+    Image.fromarray(np.rot90(upright)).save(tmp_path / "turned.png")
+    arguments = ("-o", "out", "--model", model(trained=True), "--sigma", 25, "--precision", "float32")
+    images = ("upright.png", "turned.png")
+    differences = []
+    for options in ((), ("--ensemble",)):
+        assert run("denoise", *images, *arguments, *options, capsys=capsys)[0] == 0
+        one, other = (read_image(tmp_path / "out" / name) for name in images)
+        differences.append(np.abs(np.rot90(one) - other).max())
+    assert differences[1] < 1.5 / 255 < differences[0]
+
+
 def test_one_file_goes_to_one_file(model, tmp_path, capsys):
     Image.fromarray(samples(6, 7)).save(tmp_path / "a.png")
     assert run("denoise", "a.png", "-o", "new/b.png", "--model", model(), capsys=capsys)[0] == 0

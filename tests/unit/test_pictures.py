@@ -340,3 +340,21 @@ def test_pixels_of_another_shape_are_refused(tmp_path):
         encode_picture(picture, picture.pixels[:-1])
     with pytest.raises(ValueError, match="not-a-number"):
         encode_picture(picture, picture.pixels * np.float32("nan"))
+    with pytest.raises(ValueError, match="uint16 of shape"):
+        encode_picture(picture, COLOUR.astype(np.uint16))
+
+
+@pytest.mark.parametrize("name", ["x.png", "x.jpg", "x.tif", "x.webp"])
+def test_a_picture_in_memory_does_not_keep_the_bytes_of_its_file(tmp_path, name):
+    Image.fromarray(RNG.integers(0, 256, (200, 300, 3), dtype=np.uint8)).save(tmp_path / name, quality=95)
+    picture = read_picture(tmp_path / name)
+    assert len(picture.source) < 2000 < (tmp_path / name).stat().st_size / 10
+
+
+@pytest.mark.parametrize("name", ["x.png", "x.jpg", "x.tif", "x.webp"])
+def test_stored_pixels_are_written_as_floats_are(tmp_path, name):
+    Image.fromarray(COLOUR).save(tmp_path / name)
+    picture = read_picture(tmp_path / name)
+    assert encode_picture(picture, picture.stored.pixels) == encode_picture(picture, picture.pixels)
+    changed = picture.with_pixels(255 - picture.stored.pixels)
+    assert encode_picture(picture, changed.stored.pixels) == encode_picture(changed, changed.pixels)

@@ -69,6 +69,9 @@ def folder(tmp_path):
     return tmp_path
 
 
+COMMENT = "                # 3: colour, 1: grey"
+
+
 @pytest.fixture
 def project(folder):
     """The same, committed."""
@@ -117,7 +120,7 @@ def test_it_changes_the_values_and_shows_every_line_it_changed(run, project):
     assert len(after) == len(before)
     changed = [pair for pair in zip(before, after, strict=True) if pair[0] != pair[1]]
     assert changed == [
-        ("  channels: 3                 # 3: colour, 1: grey", "  channels: 1                 # 3: colour, 1: grey"),
+        (f"  channels: 3 {COMMENT}", f"  channels: 1 {COMMENT}"),
         ("  train: [embedded]", "  train: ['folder:my photos']"),
         ("    train: [0, 55]", "    train: [0, 75]"),
     ]  # fmt: skip

@@ -13,7 +13,7 @@ from degrain.tracking.session import Session
 PACKAGE = Path(__file__).parents[1]
 CODE = PACKAGE / "mlflow_model.py"  # MLflow runs this file; nothing here imports it
 
-# What restoring an image takes; scikit-image estimates noise with pywavelets, which it does not require.
+# What restoring an image takes.
 REQUIREMENTS = (
     "imagecodecs",
     "mlflow",
@@ -23,8 +23,8 @@ REQUIREMENTS = (
     "pywavelets",
     "pyyaml",
     "safetensors",
-    "scikit-image",
     "torch",
+    "tqdm",
 )
 
 

@@ -1,0 +1,208 @@
+"""Files restored without ever being in float32 whole, several images at once, and the self-ensemble."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+import torch
+from skimage.restoration import estimate_sigma
+
+from degrain import restore
+from degrain.build.generator import load_generator
+from degrain.files import from_float, to_float
+from degrain.models.dncnn import Dncnn
+from degrain.models.unet import Unet
+from degrain.noise_level import BLOCK_PX, noise_level
+from degrain.restore import Restorer, tiles
+from degrain.turns import TURNS
+from support import ROOT
+from training_support import CPU, trained_like
+
+RNG = np.random.default_rng(8)
+GENERATORS = {
+    "unet": lambda channels: Unet(channels, widths=[4, 6, 8], blocks=1),
+    "dncnn": lambda channels: Dncnn(channels, depth=5, width=6),
+}
+every_generator = pytest.mark.parametrize("name", GENERATORS)
+odd_sizes = pytest.mark.parametrize("size", [(1, 1), (37, 51), (64, 40)])
+every_type = pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+
+
+def restorer(name, channels=3, *, ensemble=False):
+    return Restorer(trained_like(GENERATORS[name](channels)), channels, CPU, ensemble=ensemble)
+
+
+def stored(shape, dtype):
+    if dtype == np.float32:
+        return RNG.random(shape, dtype=np.float32)
+    return RNG.integers(0, np.iinfo(dtype).max, shape, dtype=dtype, endpoint=True)
+
+
+# --- stored pixels ---
+
+
+@every_generator
+@every_type
+@odd_sizes
+@pytest.mark.parametrize("given", [1, 3])
+@pytest.mark.parametrize("strength", [0.0, 0.3, 1.0])
+def test_stored_pixels_are_restored_as_the_float_image_is(monkeypatch, name, dtype, size, given, strength):
+    network, pixels = restorer(name), stored((*size, given), dtype)
+    noisy = to_float(pixels)
+    whole = noisy + strength * (network(noisy, 0.1) - noisy)
+    monkeypatch.setattr(restore, "TILE_PX", 16)
+    before = pixels.copy()
+    found = network.restore_stored(pixels, 0.1, strength)
+    assert found.dtype == dtype
+    np.testing.assert_array_equal(pixels, before)
+    within = 1e-5 if dtype == np.float32 else 1  # a value in the middle may be rounded either way
+    np.testing.assert_allclose(
+        found.astype(float), from_float(whole, pixels.dtype).astype(float), atol=within
+    )
+    if strength == 0:
+        np.testing.assert_array_equal(found, before)
+
+
+def test_the_noise_of_all_tiles_is_the_noise_of_the_image(monkeypatch):
+    network, pixels = restorer("unet"), stored((60, 50, 3), np.uint8)
+    expected = network.restore_stored(pixels, noise_level(pixels))
+    monkeypatch.setattr(restore, "TILE_PX", 16)
+    np.testing.assert_allclose(network.restore_stored(pixels).astype(int), expected.astype(int), atol=1)
+
+
+def test_not_a_number_from_the_network_is_an_error():
+    network = restorer("unet")
+    with torch.no_grad():
+        network.network.tail.bias.fill_(torch.nan)
+    with pytest.raises(ValueError, match="not-a-number"):
+        network.restore_stored(stored((8, 8, 3), np.uint8), 0.1)
+
+
+def test_a_large_image_takes_little_more_memory_than_its_result(monkeypatch):
+    """NumPy's allocations are counted; tiles are small here so that the network's hardly matter."""
+    monkeypatch.setattr(restore, "TILE_PX", 128)
+    network = Restorer(Dncnn(3, depth=2, width=2), 3, CPU)
+    pixels = np.zeros((3000, 3000, 3), np.uint8)
+    tracemalloc.start()
+    network.restore_stored(pixels)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2.5 * pixels.nbytes
+
+
+def test_tiles_are_alike_in_size():
+    for length in (769, 1000, 10_000):
+        kept = [place[0] for _, _, place in tiles(length, 1, overlap_px=8)]
+        sides = [span.stop - span.start for span in kept]
+        assert max(sides) - min(sides) <= len(sides)
+
+
+@pytest.mark.parametrize("stage", ["pretrain", "train"])
+def test_a_trained_network_shows_no_seams(monkeypatch, photo, stage):
+    path = ROOT / "models" / stage / "generator.safetensors"
+    if not path.is_file():
+        pytest.skip("no trained generator: run `dvc repro`")
+    network = Restorer(*load_generator(path), CPU)
+    noisy = (photo + np.random.default_rng(0).normal(0, 0.2, photo.shape)).astype(np.float32)[:101]
+    whole = network(noisy, 0.2)
+    monkeypatch.setattr(restore, "TILE_PX", 48)
+    np.testing.assert_allclose(network(noisy, 0.2), whole, atol=1e-5)
+
+
+# --- several images ---
+
+
+@every_generator
+@pytest.mark.parametrize("ensemble", [False, True])
+@pytest.mark.parametrize("sigma", [None, 0.1])
+def test_images_together_are_restored_as_each_alone(name, ensemble, sigma):
+    network = restorer(name, ensemble=ensemble)
+    sizes = [(9, 12), (11, 10), (1, 1), (9, 12), (40, 8), (12, 12), (2, 3)]
+    images = [RNG.random((*size, c), dtype=np.float32) for size in sizes for c in (1, 3)]
+    together = network.restore_all(images, sigma)
+    assert len(together) == len(images)
+    for image, found in zip(images, together, strict=True):
+        np.testing.assert_allclose(found, network(image, sigma), atol=1e-5)
+
+
+def test_small_images_of_like_size_go_through_the_network_together(monkeypatch):
+    network = restorer("unet")
+    sizes = []
+    network.network.register_forward_hook(lambda _, given, __: sizes.append(tuple(given[0].shape)))
+    monkeypatch.setattr(restore, "BATCH_PX", 4 * 12 * 12)
+    small = [RNG.random((*size, 3), dtype=np.float32) for size in [(12, 12), (9, 11), (10, 12)] * 2]
+    network.restore_all([*small, RNG.random((40, 40, 3), dtype=np.float32)], 0.1)
+    assert sizes == [(4, 3, 12, 12), (2, 3, 12, 12), (1, 3, 40, 40)]
+    assert network.restore_all([]) == []
+
+
+# --- the self-ensemble ---
+
+
+@every_generator
+@pytest.mark.parametrize("size", [(1, 1), (14, 23), (37, 51)])
+@pytest.mark.parametrize("tile", [16, 768])
+def test_the_ensemble_commutes_with_the_eight_symmetries(monkeypatch, name, size, tile):
+    """In tiles, too, and where the stride does not divide the sides."""
+    monkeypatch.setattr(restore, "TILE_PX", tile)
+    network, plain = restorer(name, ensemble=True), restorer(name)
+    noisy = RNG.random((*size, 3), dtype=np.float32)
+    restored, alone = network(noisy, 0.1), plain(noisy, 0.1)
+    for turn in TURNS:
+        np.testing.assert_allclose(network(turn.apply(noisy), 0.1), turn.apply(restored), atol=1e-5)
+    if size != (1, 1):
+        differences = [np.abs(plain(turn.apply(noisy), 0.1) - turn.apply(alone)).max() for turn in TURNS]
+        assert max(differences) > 1e-3  # without it, they do not
+
+
+@every_generator
+@odd_sizes
+def test_the_ensemble_is_the_mean_over_the_symmetries_also_in_tiles(monkeypatch, name, size):
+    plain, noisy = restorer(name), RNG.random((*size, 3), dtype=np.float32)
+    versions = [turn.undo(plain(turn.apply(noisy), 0.1)) for turn in TURNS]
+    monkeypatch.setattr(restore, "TILE_PX", 16)
+    np.testing.assert_allclose(
+        restorer(name, ensemble=True)(noisy, 0.1), np.mean(versions, axis=0), atol=1e-5
+    )
+
+
+def test_the_eight_symmetries_differ_and_are_undone():
+    image = RNG.random((3, 5, 2))
+    assert len({turn.apply(image).tobytes() for turn in TURNS}) == 8
+    for turn in TURNS:
+        np.testing.assert_array_equal(turn.undo(turn.apply(image)), image)
+    np.testing.assert_array_equal(TURNS[0].apply(image), image)
+
+
+# --- the noise level of large images ---
+
+
+@pytest.mark.parametrize("shape", [(64, 64, 3), (101, 77, 1), (300, 40, 3)])
+def test_an_image_that_is_not_large_is_judged_whole_as_scikit_image_does(shape):
+    noisy = RNG.random(shape, dtype=np.float32)
+    expected = np.mean(estimate_sigma(noisy, channel_axis=-1))
+    assert noise_level(noisy) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("size", [(2300, 2300), (40, 110_000), (110_000, 257)])
+def test_a_large_image_is_judged_by_blocks_and_alike(size):
+    noisy = RNG.normal(120, 10, (*size, 1)).clip(0, 255).astype(np.uint8)
+    assert noise_level(noisy) == pytest.approx(10 / 255, rel=0.03)
+    assert noise_level(noisy) == noise_level(noisy.copy())
+
+
+def test_blocks_reach_all_corners_of_a_large_image():
+    shape = (2300, 2500, 1)
+    for rows in (slice(0, BLOCK_PX), slice(-BLOCK_PX, None)):
+        for columns in (slice(0, BLOCK_PX), slice(-BLOCK_PX, None)):
+            flat = np.full(shape, 100, np.uint8)
+            flat[rows, columns] += RNG.integers(0, 60, (BLOCK_PX, BLOCK_PX, 1), dtype=np.uint8)
+            assert noise_level(flat) > 0.02
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_the_level_is_that_of_the_float_image(dtype):
+    pixels = stored((50, 60, 3), dtype)
+    assert noise_level(pixels) == noise_level(to_float(pixels))
