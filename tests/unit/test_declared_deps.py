@@ -64,10 +64,10 @@ def path_of(module: str) -> str:
 
 
 def declared(stage: str) -> set[str]:
-    """The package files among a stage's deps, folders unfolded."""
+    """The code among a stage's deps, folders unfolded."""
     found = set()
     for path in STAGES[stage]["deps"]:
-        if path.startswith("src/"):
+        if path.startswith("src/") and not path.endswith(".safetensors"):
             files = (ROOT / path).rglob("*.py") if (ROOT / path).is_dir() else [ROOT / path]
             found |= {file.relative_to(ROOT).as_posix() for file in files}
     return {path for path in found if not _says_nothing(path)}

@@ -7,14 +7,13 @@ import tracemalloc
 import numpy as np
 import pytest
 import torch
-from skimage.restoration import estimate_sigma
 
 from degrain import restore
 from degrain.build.generator import load_generator
 from degrain.files import from_float, to_float
 from degrain.models.dncnn import Dncnn
 from degrain.models.unet import Unet
-from degrain.noise_level import BLOCK_PX, noise_level
+from degrain.noise_level import noise_level
 from degrain.restore import Restorer, tiles
 from degrain.turns import TURNS
 from support import ROOT
@@ -22,7 +21,7 @@ from training_support import CPU, trained_like
 
 RNG = np.random.default_rng(8)
 GENERATORS = {
-    "unet": lambda channels: Unet(channels, widths=[4, 6, 8], blocks=1),
+    "unet": lambda channels: Unet(channels, widths=[4, 6, 8], blocks=[1, 1, 2]),
     "dncnn": lambda channels: Dncnn(channels, depth=5, width=6),
 }
 every_generator = pytest.mark.parametrize("name", GENERATORS)
@@ -179,27 +178,11 @@ def test_the_eight_symmetries_differ_and_are_undone():
 # --- the noise level of large images ---
 
 
-@pytest.mark.parametrize("shape", [(64, 64, 3), (101, 77, 1), (300, 40, 3)])
-def test_an_image_that_is_not_large_is_judged_whole_as_scikit_image_does(shape):
-    noisy = RNG.random(shape, dtype=np.float32)
-    expected = np.mean(estimate_sigma(noisy, channel_axis=-1))
-    assert noise_level(noisy) == pytest.approx(expected, rel=1e-5)
-
-
 @pytest.mark.parametrize("size", [(2300, 2300), (40, 110_000), (110_000, 257)])
-def test_a_large_image_is_judged_by_blocks_and_alike(size):
+def test_a_large_image_is_judged_by_a_part_and_alike(size):
     noisy = RNG.normal(120, 10, (*size, 1)).clip(0, 255).astype(np.uint8)
     assert noise_level(noisy) == pytest.approx(10 / 255, rel=0.03)
     assert noise_level(noisy) == noise_level(noisy.copy())
-
-
-def test_blocks_reach_all_corners_of_a_large_image():
-    shape = (2300, 2500, 1)
-    for rows in (slice(0, BLOCK_PX), slice(-BLOCK_PX, None)):
-        for columns in (slice(0, BLOCK_PX), slice(-BLOCK_PX, None)):
-            flat = np.full(shape, 100, np.uint8)
-            flat[rows, columns] += RNG.integers(0, 60, (BLOCK_PX, BLOCK_PX, 1), dtype=np.uint8)
-            assert noise_level(flat) > 0.02
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
