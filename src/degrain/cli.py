@@ -32,6 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"degrain {degrain.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_denoise(commands.add_parser("denoise", help="restore images", description=_denoise.__doc__))
+    _add_export(commands.add_parser("export", help="write a generator as ONNX", description=_export.__doc__))
     table = commands.add_parser("table", help="print the results of the last evaluation")
     table.set_defaults(run=_table)
     return parser
@@ -70,6 +71,12 @@ def _add_denoise(parser: argparse.ArgumentParser) -> None:
         "--threads", type=_count, default=None, metavar="N", help="processor threads (default: all cores)"
     )
     parser.set_defaults(run=_denoise)
+
+
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, metavar="MODEL", help="safetensors file of a generator")
+    parser.add_argument("output", type=Path, metavar="OUT.onnx", help="file to write")
+    parser.set_defaults(run=_export)
 
 
 def _sigma(text: str) -> float | None:
@@ -114,6 +121,19 @@ def _denoise(options: argparse.Namespace) -> int:
     for failure in failures:
         print(f"degrain: {failure}", file=sys.stderr)
     return 1 if failures else 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    """Write a generator as one ONNX file for images of any size, checked against PyTorch."""
+    from degrain.export import CHECKED, export_onnx
+
+    difference = export_onnx(options.model, options.output)
+    if difference is None:
+        print(f"{options.output}: written; not checked, as onnxruntime is not installed")
+    else:
+        sizes = ", ".join(f"{height}x{width}" for _, height, width in CHECKED)
+        print(f"{options.output}: as PyTorch computes within {difference:.0e} (white is 1) at {sizes}")
+    return 0
 
 
 def _table(_: argparse.Namespace) -> int:
