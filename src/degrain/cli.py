@@ -11,8 +11,6 @@ from pathlib import Path
 import degrain
 from degrain.errors import DegrainError
 
-MODEL = Path("models/train/generator.safetensors")
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code: 0 done, 1 some of it failed, 2 it could not start."""
@@ -33,6 +31,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"degrain {degrain.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_denoise(commands.add_parser("denoise", help="restore images", description=_denoise.__doc__))
+    _add_export(commands.add_parser("export", help="write a generator as ONNX", description=_export.__doc__))
     table = commands.add_parser("table", help="print the results of the last evaluation")
     table.set_defaults(run=_table)
     _add_preset(commands.add_parser("preset", help="set up a whole experiment", description=_preset.__doc__))
@@ -59,7 +58,11 @@ def _add_denoise(parser: argparse.ArgumentParser) -> None:
         help="0 keeps the image, 1 is fully denoised (default: 1)",
     )
     parser.add_argument(
-        "--model", type=Path, default=MODEL, metavar="FILE", help=f"generator (default: {MODEL})"
+        "--model",
+        default="faithful",
+        metavar="M",
+        help="faithful (nearest to the clean image; the default) or realistic (livelier), which come with "
+        "degrain, or the safetensors file of a generator, like models/train/generator.safetensors",
     )
     parser.add_argument(
         "--ensemble",
@@ -78,6 +81,12 @@ def _add_preset(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", metavar="NAME", help="a file in presets/ (none: list them)")
     parser.add_argument("--force", action="store_true", help="overwrite changes that git does not hold")
     parser.set_defaults(run=_preset)
+
+
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, metavar="MODEL", help="safetensors file of a generator")
+    parser.add_argument("output", type=Path, metavar="OUT.onnx", help="file to write")
+    parser.set_defaults(run=_export)
 
 
 def _sigma(text: str) -> float | None:
@@ -112,16 +121,29 @@ def _denoise(options: argparse.Namespace) -> int:
     from degrain.compute import available_threads, start_engine
     from degrain.denoise import denoise_paths
     from degrain.params import Compute
-    from degrain.restore import Restorer
+    from degrain.restorers import load_restorer
 
     threads = options.threads or available_threads()
     engine = start_engine(Compute(device=options.device, precision=options.precision, threads=threads))
-    restorer = Restorer.load(options.model, engine, ensemble=options.ensemble)
+    restorer = load_restorer(options.model, engine, ensemble=options.ensemble)
     sigma = None if options.sigma is None else options.sigma / 255
     failures = denoise_paths(options.inputs, options.output, restorer, sigma=sigma, strength=options.strength)
     for failure in failures:
         print(f"degrain: {failure}", file=sys.stderr)
     return 1 if failures else 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    """Write a generator as one ONNX file for images of any size, checked against PyTorch."""
+    from degrain.export import CHECKED, export_onnx
+
+    difference = export_onnx(options.model, options.output)
+    if difference is None:
+        print(f"{options.output}: written; not checked, as onnxruntime is not installed")
+    else:
+        sizes = ", ".join(f"{height}x{width}" for _, height, width in CHECKED)
+        print(f"{options.output}: as PyTorch computes within {difference:.0e} (white is 1) at {sizes}")
+    return 0
 
 
 def _table(_: argparse.Namespace) -> int:

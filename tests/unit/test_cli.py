@@ -180,11 +180,12 @@ def test_a_bad_file_is_named_the_others_are_done_and_the_code_is_1(model, tmp_pa
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
 
 
-def test_a_missing_model_is_2_and_says_how_to_get_one(tmp_path, capsys):
+def test_a_missing_model_is_2_and_says_what_there_is(tmp_path, capsys):
     Image.fromarray(samples(6, 7)).save(tmp_path / "a.png")
-    code, out, err = run("denoise", "a.png", "-o", "out", capsys=capsys)
+    code, out, err = run("denoise", "a.png", "-o", "out", "--model", "faithfull", capsys=capsys)
     assert (code, out) == (2, "")
-    assert err.startswith("degrain: models/train/generator.safetensors: no generator there; train one with")
+    assert err.startswith("degrain: faithfull: no generator there; expected the safetensors file of one")
+    assert "or faithful or realistic" in err
     assert not (tmp_path / "out").exists()
 
 

@@ -64,7 +64,10 @@ def read_description(path: Path) -> tuple[Model, int]:
     DegrainError : see `load_generator`.
     """
     if not path.is_file():
-        msg = f"{path}: no generator there; train one with `make repro`, or name its safetensors file"
+        msg = (
+            f"{path}: no generator there; expected the safetensors file of one (`make repro` trains one "
+            "into models/), or faithful or realistic"
+        )
         raise DegrainError(msg)
     with _ours(path), safe_open(path, framework="pt") as file:
         described = json.loads((file.metadata() or {})[DESCRIPTION])
