@@ -9,14 +9,13 @@ import pytest
 import torch
 
 from degrain import restore
-from degrain.build.generator import load_generator
+from degrain.build.released import released_path
 from degrain.files import from_float, to_float
 from degrain.models.dncnn import Dncnn
 from degrain.models.unet import Unet
 from degrain.noise_level import noise_level
 from degrain.restore import Restorer, tiles
 from degrain.turns import TURNS
-from support import ROOT
 from training_support import CPU, trained_like
 
 RNG = np.random.default_rng(8)
@@ -98,12 +97,9 @@ def test_tiles_are_alike_in_size():
         assert max(sides) - min(sides) <= len(sides)
 
 
-@pytest.mark.parametrize("stage", ["pretrain", "train"])
-def test_a_trained_network_shows_no_seams(monkeypatch, photo, stage):
-    path = ROOT / "models" / stage / "generator.safetensors"
-    if not path.is_file():
-        pytest.skip("no trained generator: run `dvc repro`")
-    network = Restorer(*load_generator(path), CPU)
+@pytest.mark.parametrize("end", ["faithful", "realistic"])
+def test_a_trained_network_shows_no_seams(monkeypatch, photo, end):
+    network = Restorer.load(released_path(end, 3), CPU)
     noisy = (photo + np.random.default_rng(0).normal(0, 0.2, photo.shape)).astype(np.float32)[:101]
     whole = network(noisy, 0.2)
     monkeypatch.setattr(restore, "TILE_PX", 48)
