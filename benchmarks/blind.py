@@ -1,10 +1,11 @@
 """What it costs to estimate the noise level instead of knowing it, on the grey and the colour benchmark.
 
-    DEGRAIN_MIRROR=/path/to/mirror python benchmarks/blind.py models/train/generator.safetensors
+    DEGRAIN_MIRROR=/path/to/mirror python benchmarks/blind.py GENERATOR...
 
-The mirror holds public repositories as OWNER/REPO/COMMIT/PATH. Noise is added in [0, 1], neither clipped nor
-rounded; the restored image is, before its PSNR is taken. Writes reports/benchmark/blind.csv: set, sigma (in units
-of 255), mean PSNR in dB at the true and at the estimated level, what the estimate costs in dB, the mean estimate.
+Grey generators are measured on BSD68, colour ones on CBSD68. The mirror holds public repositories as
+OWNER/REPO/COMMIT/PATH. Noise is added in [0, 1], neither clipped nor rounded; the restored image is, before
+its PSNR is taken. Writes reports/benchmark/blind.csv: set, sigma (in units of 255), mean PSNR in dB at the
+true and at the estimated level, what the estimate costs in dB, and the mean estimate.
 """
 
 from __future__ import annotations
@@ -66,17 +67,15 @@ def measure(restorer: Restorer, name: str, images: list[Image]) -> Iterator[dict
 
 
 def main() -> None:
-    """Measure, print and write the report."""
+    """Measure every generator on the set with as many channels; print and write the rows."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("generator", type=Path, help="a .safetensors file that degrain wrote")
-    parser.add_argument("--sets", nargs="+", choices=SETS, help="default: those of the generator's channels")
-    options = parser.parse_args()
+    parser.add_argument("generators", nargs="+", type=Path, help=".safetensors files that degrain wrote")
     mirror = Path(os.environ.get("DEGRAIN_MIRROR", "."))
     engine = start_engine(Compute(device="auto", precision="auto", threads=available_threads()))
-    restorer = Restorer.load(options.generator, engine)
-    chosen = options.sets or [name for name, (_, channels) in SETS.items() if channels == restorer.channels]
     rows = []
-    for name in chosen:
+    for path in parser.parse_args().generators:
+        restorer = Restorer.load(path, engine)
+        (name,) = (name for name, (_, channels) in SETS.items() if channels == restorer.channels)
         for row in measure(restorer, name, load_set(mirror, name)):
             print(row)
             rows.append(row)

@@ -1,6 +1,6 @@
 """The level of the noise in an image, for when nobody states it.
 
-Two ways, of which `noise_level` takes what suits the image; docs/log.md has their errors beside those of others.
+Two ways, of which `noise_level` takes what suits the image; docs/log.md compares their errors with others'.
 """
 
 from __future__ import annotations

@@ -117,10 +117,10 @@ def test_it_changes_the_values_and_shows_every_line_it_changed(run, project):
     assert len(after) == len(before)
     changed = [pair for pair in zip(before, after, strict=True) if pair[0] != pair[1]]
     assert changed == [
-        ("  channels: 3                 # 3: colour, 1: grey", "  channels: 1                 # 3: colour, 1: grey"),
+        (f"  channels: 3{' ' * 17}# 3: colour, 1: grey", f"  channels: 1{' ' * 17}# 3: colour, 1: grey"),
         ("  train: [embedded]", "  train: ['folder:my photos']"),
         ("    train: [0, 55]", "    train: [0, 75]"),
-    ]  # fmt: skip
+    ]
     lines = out.splitlines()
     assert lines[:2] == ["--- a/params.yaml", "+++ b/params.yaml"]
     assert [line[1:] for line in lines[2:] if line[0] == "-"] == [old for old, _ in changed]
