@@ -25,12 +25,12 @@ def clipped(image):
 
 @given(
     sigma_255=st.floats(0.5, 100),
-    height=st.integers(64, 300),
-    width=st.integers(64, 300),
+    height=st.integers(64, 200),
+    width=st.integers(64, 200),
     channels=st.sampled_from([1, 3]),
     seed=st.integers(0, 2**32),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_pure_noise_is_measured_within_10_percent(sigma_255, height, width, channels, seed):
     noisy = (0.5 + white(sigma_255, (height, width, channels), seed)).astype(np.float32)
     assert noise_level(noisy) == pytest.approx(sigma_255 / 255, rel=0.1)
@@ -66,7 +66,7 @@ def test_a_constant_channel_hides_no_noise(photo):
 
 @both_channels
 @given(scale=st.floats(1e-3, 1e3), offset=st.floats(-1, 1))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_the_level_scales_with_the_image_and_ignores_an_offset(photo, channels, scale, offset):
     noisy = (photo[..., :channels] + white(10, (*photo.shape[:2], channels))).astype(np.float32)
     level = noise_level(noisy)
@@ -89,7 +89,7 @@ def test_a_constant_image_of_any_size_has_no_noise(channels, value, size):
     channels=st.sampled_from([1, 3]),
     seed=st.integers(0, 2**32),
 )
-@settings(deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_small_images_give_a_level_that_is_possible(height, width, channels, seed):
     image = np.random.default_rng(seed).random((height, width, channels), dtype=np.float32)
     assert 0 <= noise_level(image) <= 1
@@ -105,7 +105,7 @@ def test_the_smallest_image_that_can_tell(channels):
 
 
 @both_channels
-@pytest.mark.parametrize("shape", [(2400, 2400), (3, 1_000_000), (1_000_000, 1)])
+@pytest.mark.parametrize("shape", [(1800, 1800), (3, 400_000), (400_000, 1)])
 def test_memory_does_not_grow_with_the_image(channels, shape):
     noisy = np.random.default_rng(0).normal(0.5, 0.1, (*shape, channels)).astype(np.float32)
     tracemalloc.start()

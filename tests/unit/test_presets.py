@@ -123,7 +123,7 @@ def test_it_changes_the_values_and_shows_every_line_it_changed(run, project):
         (f"  channels: 3 {COMMENT}", f"  channels: 1 {COMMENT}"),
         ("  train: [embedded]", "  train: ['folder:my photos']"),
         ("    train: [0, 55]", "    train: [0, 75]"),
-    ]  # fmt: skip
+    ]
     lines = out.splitlines()
     assert lines[:2] == ["--- a/params.yaml", "+++ b/params.yaml"]
     assert [line[1:] for line in lines[2:] if line[0] == "-"] == [old for old, _ in changed]
