@@ -123,13 +123,16 @@ def encode_picture(picture: Picture, pixels: Array) -> bytes | bytearray:
 
 def _encode_png(samples: Array, picture: Picture) -> bytes:
     encoded = memoryview(encode_png(samples))
-    source = list(png_chunks(picture.source))
     kinds = slice(PNG_HEADER_END - 9, PNG_HEADER_END - 7)  # bit depth and colour type
     same_samples = encoded[kinds] == picture.source[kinds]
-    at = [name for name, _ in source].index(b"IDAT")
-    early, late = (
-        [_png_chunk(*c) for c in part if _is_kept(c[0], same_samples)] for part in (source[:at], source[at:])
-    )
+    early: list[bytes] = []
+    late: list[bytes] = []
+    kept = early
+    for name, contents in png_chunks(picture.source):
+        if name == b"IDAT":
+            kept = late
+        elif _is_kept(name, same_samples):
+            kept.append(_png_chunk(name, contents))
     return b"".join(
         [
             encoded[:PNG_HEADER_END],
