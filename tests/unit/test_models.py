@@ -59,6 +59,14 @@ def test_sigma_changes_the_result(make) -> None:
     assert not torch.allclose(network(noisy, torch.tensor([0.0])), network(noisy, torch.tensor([0.3])))
 
 
+@pytest.mark.parametrize("factor", [0.25, 3.0])
+def test_unet_scales_with_image_and_noise_level(factor) -> None:
+    network, noisy = trained_like(Unet(3, widths=[4, 6, 8], blocks=[1, 1, 2])), torch.rand(1, 3, 16, 24)
+    restored = network(noisy, torch.tensor([0.1]))
+    scaled = network(factor * noisy, torch.tensor([0.1 * factor]))
+    torch.testing.assert_close(scaled, factor * restored, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("spectral_norm", [True, False])
 def test_unet_discriminator_scores_every_pixel(spectral_norm) -> None:
     judgement = UnetDiscriminator(3, width=4, spectral_norm=spectral_norm)(torch.rand(2, 3, 16, 24))

@@ -8,12 +8,12 @@ from torch.nn import functional as F
 
 
 class ResidualBlock(nn.Module):
-    """x + convolution(ReLU(convolution(x))); the identity at the start of training."""
+    """x + convolution(ReLU(convolution(x))), without biases; the identity at the start of training."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.first = nn.Conv2d(width, width, 3, padding=1)
-        self.second = start_at_zero(nn.Conv2d(width, width, 3, padding=1))
+        self.first = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.second = start_at_zero(nn.Conv2d(width, width, 3, padding=1, bias=False))
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, width, H, W) to the same shape."""

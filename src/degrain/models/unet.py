@@ -14,7 +14,8 @@ class Unet(nn.Module):
     """Residual U-Net on the image and a map of its noise level.
 
     It predicts the noise, which is subtracted from its input; as the last layer starts at zero,
-    an untrained network returns its input.
+    an untrained network returns its input. No layer has a bias: an image and its noise level scaled
+    alike give the result scaled alike, so what is learned at one level holds at the others.
 
     Parameters
     ----------
@@ -23,7 +24,9 @@ class Unet(nn.Module):
     blocks : residual blocks at each scale: on the way down and again on the way up; at the coarsest, in all.
 
     Source: Ronneberger et al., "U-Net", 2015; residual blocks, additive skips and the level map
-    as in Zhang et al., "Plug-and-Play Image Restoration with Deep Denoiser Prior", 2021.
+    as in Zhang et al., "Plug-and-Play Image Restoration with Deep Denoiser Prior", 2021; without
+    biases as in Mohan et al., "Robust and Interpretable Blind Image Denoising via Bias-Free
+    Convolutional Neural Networks", 2020.
     """
 
     def __init__(self, channels: int, *, widths: Sequence[int], blocks: Sequence[int]) -> None:
@@ -31,13 +34,13 @@ class Unet(nn.Module):
         self.stride = 2 ** (len(widths) - 1)
         self.reach_px = _reach(blocks)
         steps = list(pairwise(widths))
-        self.head = nn.Conv2d(channels + 1, widths[0], 3, padding=1)
+        self.head = nn.Conv2d(channels + 1, widths[0], 3, padding=1, bias=False)
         self.down = nn.ModuleList(map(_scale, widths[:-1], blocks))
-        self.shrink = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in steps)
+        self.shrink = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2, bias=False) for fine, coarse in steps)
         self.bottom = _scale(widths[-1], blocks[-1])
-        self.grow = nn.ModuleList(nn.ConvTranspose2d(coarse, fine, 2, stride=2) for fine, coarse in steps)
+        self.grow = nn.ModuleList(nn.ConvTranspose2d(coarse, fine, 2, stride=2, bias=False) for fine, coarse in steps)
         self.up = nn.ModuleList(map(_scale, widths[:-1], blocks))
-        self.tail = start_at_zero(nn.Conv2d(widths[0], channels, 3, padding=1))
+        self.tail = start_at_zero(nn.Conv2d(widths[0], channels, 3, padding=1, bias=False))
 
     def forward(self, noisy: Tensor, sigma: Tensor) -> Tensor:
         """noisy (B, C, H, W) with H and W multiples of `stride`; sigma (B,) on the image's scale."""
