@@ -45,7 +45,7 @@ def main() -> None:
         channels = images[0][1].shape[2]
         for sigma in SIGMAS:
             for method in known[channels]:
-                if method.scored and not _is_known(quality, name, sigma, method):
+                if _is_wanted(method, options.methods) and not _is_known(quality, name, sigma, method):
                     row = measure_quality(method, name, images, sigma, workers=options.threads)
                     quality = _replace(quality, row)
                     write_csv(REPORTS / "quality.csv", quality)
@@ -66,6 +66,7 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--all", action="store_true", help="measure anew what has been measured before")
     parser.add_argument("--no-speed", dest="speed", action="store_false", help="keep the speeds of last time")
+    parser.add_argument("--methods", nargs="*", help="measure these only (default: all)")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--threads", type=int, default=2)
@@ -74,6 +75,10 @@ def _parse() -> argparse.Namespace:
 
 def _read(path: Path, *, again: bool) -> pd.DataFrame:
     return pd.DataFrame(columns=MEASURED) if again or not path.exists() else pd.read_csv(path)
+
+
+def _is_wanted(method: Method, names: list[str] | None) -> bool:
+    return method.scored and (names is None or method.name in names)
 
 
 def _is_known(quality: pd.DataFrame, name: str, sigma: int, method: Method) -> bool:

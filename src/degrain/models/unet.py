@@ -36,9 +36,13 @@ class Unet(nn.Module):
         steps = list(pairwise(widths))
         self.head = nn.Conv2d(channels + 1, widths[0], 3, padding=1, bias=False)
         self.down = nn.ModuleList(map(_scale, widths[:-1], blocks))
-        self.shrink = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2, bias=False) for fine, coarse in steps)
+        self.shrink = nn.ModuleList(
+            nn.Conv2d(fine, coarse, 2, stride=2, bias=False) for fine, coarse in steps
+        )
         self.bottom = _scale(widths[-1], blocks[-1])
-        self.grow = nn.ModuleList(nn.ConvTranspose2d(coarse, fine, 2, stride=2, bias=False) for fine, coarse in steps)
+        self.grow = nn.ModuleList(
+            nn.ConvTranspose2d(coarse, fine, 2, stride=2, bias=False) for fine, coarse in steps
+        )
         self.up = nn.ModuleList(map(_scale, widths[:-1], blocks))
         self.tail = start_at_zero(nn.Conv2d(widths[0], channels, 3, padding=1, bias=False))
 
