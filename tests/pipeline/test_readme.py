@@ -21,6 +21,9 @@ TRIED_ELSEWHERE = {
     "source .venv/bin/activate": "tests run in that environment",
     "dvc exp run --queue -S seed=1 && dvc exp run --queue -S seed=2": "test_experiments.py",
     "dvc queue start": "test_experiments.py",
+    "degrain export models/train/generator.safetensors generator.onnx": "test_export.py",
+    "degrain preset colour-benchmark": "test_presets.py",
+    "dvc repro": "test_pipeline.py; with standard sets it needs the network",
     "python benchmarks/throughput.py": "takes minutes; its report is committed",
     "python benchmarks/repro.py": "takes many minutes; its report is committed",
 }
