@@ -41,14 +41,7 @@ def main() -> None:
     known = {channels: methods(channels, engine, validation_pairs) for channels in (1, 3)}
     quality = _read(REPORTS / "quality.csv", again=options.all)
     for name in SETS:
-        images = load_set(name)
-        channels = images[0][1].shape[2]
-        for sigma in SIGMAS:
-            for method in known[channels]:
-                if _is_wanted(method, options.methods) and not _is_known(quality, name, sigma, method):
-                    row = measure_quality(method, name, images, sigma, workers=options.threads)
-                    quality = _replace(quality, row)
-                    write_csv(REPORTS / "quality.csv", quality)
+        quality = _measure_set(name, known, quality, options)
     speed_path = REPORTS / "speed.csv"
     if options.speed or not speed_path.exists():
         write_csv(speed_path, measure_speeds(known, engine, threads=options.threads))
@@ -58,6 +51,20 @@ def main() -> None:
     write_cards(quality)
     plot(results, REPORTS / "plot.png")
     print(markdown(results))
+
+
+def _measure_set(
+    name: str, known: dict[int, list[Method]], quality: pd.DataFrame, options: argparse.Namespace
+) -> pd.DataFrame:
+    """Add what is missing of a set; each row is kept as soon as it is there."""
+    images = load_set(name)
+    for sigma in SIGMAS:
+        for method in known[SETS[name]]:
+            if _is_wanted(method, options.methods) and not _is_known(quality, name, sigma, method):
+                row = measure_quality(method, name, images, sigma, workers=options.threads)
+                quality = _replace(quality, row)
+                write_csv(REPORTS / "quality.csv", quality)
+    return quality
 
 
 def _parse() -> argparse.Namespace:
