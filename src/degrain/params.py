@@ -32,7 +32,15 @@ NoiseKind = Literal[
     "gaussian", "poisson", "poisson-gaussian", "salt-pepper", "speckle", "jpeg", "correlated", "chain"
 ]
 PixelLoss = Literal["l1", "charbonnier", "mse"]
-AdversarialLoss = Literal["non-saturating", "hinge", "lsgan"]
+AdversarialLoss = Literal[
+    "minimax",
+    "non-saturating",
+    "lsgan",
+    "hinge",
+    "wasserstein",
+    "relativistic-average",
+    "relativistic-pairing",
+]
 
 
 class ParamsError(DegrainError):

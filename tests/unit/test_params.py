@@ -22,7 +22,7 @@ def test_shipped_params_are_valid(default_values: dict[str, Any]) -> None:
         ({"sed": 1}, "params.yaml: sed is not a setting; did you mean seed?"),
         (
             {"train": {"adversarial": {"loss": "hing"}}},
-            "params.yaml: train.adversarial.loss = 'hing'; expected one of: non-saturating, hinge, lsgan",
+            "params.yaml: train.adversarial.loss = 'hing'; expected one of: minimax, non-saturating, lsgan",
         ),
         (
             {"data": {"train": "embeded"}},

@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from degrain.losses.adversarial import AdversarialPair, hinge, least_squares, non_saturating
+from degrain.losses import adversarial
+from degrain.losses.adversarial import AdversarialPair
 
 ADVERSARIAL: Mapping[str, AdversarialPair] = MappingProxyType(
-    {"non-saturating": non_saturating, "hinge": hinge, "lsgan": least_squares}
+    {
+        "minimax": adversarial.minimax,
+        "non-saturating": adversarial.non_saturating,
+        "lsgan": adversarial.least_squares,
+        "hinge": adversarial.hinge,
+        "wasserstein": adversarial.wasserstein,
+        "relativistic-average": adversarial.relativistic_average,
+        "relativistic-pairing": adversarial.relativistic_pairing,
+    }
 )
