@@ -43,7 +43,7 @@ def training(stage: str, params: Params, engine: Engine) -> tuple[TrainState, Pl
     critic = build_discriminator(params.train.discriminator, params.data.channels)
     player = discriminator_player(critic, params.train.discriminator_lr, engine)
     state = start_state(generator, settings, engine, discriminator=player)
-    return state, Plan(settings, data, adversarial_step(params.train, player), lambda _: {})
+    return state, Plan(settings, data, adversarial_step(params.train, player, seed=params.seed), lambda _: {})
 
 
 def seconds(state: TrainState, plan: Plan, batches: Iterator[Batch]) -> float:

@@ -15,7 +15,6 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
@@ -26,6 +25,8 @@ from pydantic import (
 )
 
 from degrain.errors import DegrainError
+from degrain.section import Section
+from degrain.stabiliser_params import Stabilisers
 from degrain.standard_sets import check_name, refusal
 
 NoiseKind = Literal[
@@ -42,15 +43,11 @@ AdversarialLoss = Literal[
     "relativistic-pairing",
 ]
 
+LABELLED = ("minimax", "non-saturating", "lsgan")
+
 
 class ParamsError(DegrainError):
     """A value in params.yaml that cannot be used; the message names the key."""
-
-
-class Section(BaseModel):
-    """A part of params.yaml: immutable, and closed to keys it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Compute(Section):
@@ -302,6 +299,7 @@ class Discriminator(Section):
     kind: Literal["unet", "patchgan"]
     width: PositiveInt
     spectral_norm: bool
+    minibatch_std: bool
     conditional: bool
 
 
@@ -313,6 +311,7 @@ class Train(Optimisation):
     adversarial: AdversarialTerm
     feature_matching: FeatureMatchingTerm
     discriminator: Discriminator
+    stabilisers: Stabilisers
 
 
 class Evaluate(Section):
@@ -384,6 +383,21 @@ class Params(Section):
             raise ValueError(msg)
         return self
 
+    @model_validator(mode="after")
+    def _stabilisers_fit(self) -> Self:
+        train = self.train
+        if train.stabilisers.label_smoothing and train.adversarial.loss not in LABELLED:
+            msg = (
+                f"train.stabilisers.label_smoothing = {train.stabilisers.label_smoothing}; expected 0 with "
+                f"train.adversarial.loss = {train.adversarial.loss}, which has no labels, or one of: "
+                f"{', '.join(LABELLED)}"
+            )
+            raise ValueError(msg)
+        if train.discriminator.minibatch_std and train.batch_size == 1:
+            msg = "train.batch_size = 1; expected at least 2 with train.discriminator.minibatch_std"
+            raise ValueError(msg)
+        return self
+
 
 def load_params(path: Path = Path("params.yaml")) -> Params:
     """Read and check params.yaml.
@@ -437,7 +451,7 @@ def _dotted(location: tuple[int | str, ...]) -> str:
     for part in location:
         if isinstance(part, int):
             key += f"[{part}]"
-        elif not (part == "float" or part.startswith(("tuple[", "function-", "constrained-"))):
+        elif not (part == "float" or part.startswith(("tuple[", "function-", "constrained-", "literal["))):
             key += f".{part}" if key else part
     return key
 

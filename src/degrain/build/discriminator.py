@@ -13,4 +13,9 @@ KINDS = {"unet": UnetDiscriminator, "patchgan": PatchDiscriminator}
 def build_discriminator(section: Discriminator, channels: int) -> nn.Module:
     """The untrained discriminator of images of `channels`; it sees twice as many if conditional."""
     seen = 2 * channels if section.conditional else channels
-    return KINDS[section.kind](seen, width=section.width, spectral_norm=section.spectral_norm)
+    return KINDS[section.kind](
+        seen,
+        width=section.width,
+        spectral_norm=section.spectral_norm,
+        minibatch_std=section.minibatch_std,
+    )

@@ -26,9 +26,15 @@ class AdversarialPair(NamedTuple):
     relative: bool = False
 
 
-def non_saturating_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """-log D(real) - log(1 - D(fake)), in nats, with D the sigmoid of the logits."""
-    return _mean(F.softplus(-real_logits)) + _mean(F.softplus(fake_logits))
+def non_saturating_discriminator_loss(
+    real_logits: Tensor, fake_logits: Tensor, *, real_label: float = 1.0
+) -> Tensor:
+    """-label log D(real) - (1 - label) log(1 - D(real)) - log(1 - D(fake)), in nats, with D the sigmoid.
+
+    A label below 1 is one-sided smoothing (Salimans et al., "Improved Techniques for Training GANs", 2016).
+    """
+    real = F.softplus(-real_logits) + (1 - real_label) * real_logits
+    return _mean(real) + _mean(F.softplus(fake_logits))
 
 
 def non_saturating_generator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
@@ -54,9 +60,11 @@ def linear_generator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     return _mean(-fake_logits)
 
 
-def least_squares_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """((real - 1)^2 + fake^2) / 2."""
-    return (_mean((real_logits - 1).square()) + _mean(fake_logits.square())) / 2
+def least_squares_discriminator_loss(
+    real_logits: Tensor, fake_logits: Tensor, *, real_label: float = 1.0
+) -> Tensor:
+    """((real - label)^2 + fake^2) / 2."""
+    return (_mean((real_logits - real_label).square()) + _mean(fake_logits.square())) / 2
 
 
 def least_squares_generator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:

@@ -22,7 +22,8 @@ def start(params: Params, engine: Engine) -> tuple[TrainState, Step]:
     critic = build_discriminator(settings.discriminator, params.data.channels)
     player = discriminator_player(critic, settings.discriminator_lr, engine)
     generator, _ = load_generator(PRETRAINED)
-    return start_state(generator, settings, engine, discriminator=player), adversarial_step(settings, player)
+    state = start_state(generator, settings, engine, discriminator=player)
+    return state, adversarial_step(settings, player, seed=params.seed)
 
 
 def main(params: Params) -> None:
