@@ -107,7 +107,7 @@ def adversarial_training(
     """Stage train's state and plan."""
     settings, channels = params.train, params.data.channels
     torch.manual_seed(seed)
-    critic = build_discriminator(settings.discriminator, channels)
+    critic = build_discriminator(settings.discriminator, channels, side_px=settings.patch_size)
     discriminator = discriminator_player(critic, settings.discriminator_lr, engine)
     generator = generator or trained_like(build_generator(params.model, channels))
     state = start_state(generator, settings, engine, discriminator=discriminator)

@@ -43,6 +43,7 @@ AdversarialLoss = Literal[
     "relativistic-pairing",
 ]
 
+SMALLEST = {"unet": 4, "patchgan": 32, "dcgan": 8}
 LABELLED = ("minimax", "non-saturating", "lsgan")
 
 
@@ -296,7 +297,7 @@ class FeatureMatchingTerm(Section):
 class Discriminator(Section):
     """The network that tells restored from real."""
 
-    kind: Literal["unet", "patchgan"]
+    kind: Literal["unet", "patchgan", "dcgan"]
     width: PositiveInt
     spectral_norm: bool
     minibatch_std: bool
@@ -366,8 +367,11 @@ class Params(Section):
                 )
                 raise ValueError(msg)
         kind, size = self.train.discriminator.kind, self.train.patch_size
-        if size % 4 or (kind == "patchgan" and size < 32):
-            msg = f"train.patch_size = {size}; discriminators take multiples of 4, patchgan from 32 on"
+        if size % 4 or size < SMALLEST[kind]:
+            msg = (
+                f"train.patch_size = {size}; discriminators take multiples of 4, "
+                f"patchgan from {SMALLEST['patchgan']} on, dcgan from {SMALLEST['dcgan']} on"
+            )
             raise ValueError(msg)
         if self.validation.crop_px < self.model.stride:
             msg = (

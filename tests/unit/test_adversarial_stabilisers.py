@@ -122,7 +122,9 @@ def test_every_adversarial_loss_runs(training, loss, stabilised):
     assert ("gradient_penalty" in stats[0]) == (stabilised or loss == "wasserstein")
 
 
-@pytest.mark.parametrize(("name", "kind"), [*((name, "unet") for name in SINGLY), ("all", "patchgan")])
+@pytest.mark.parametrize(
+    ("name", "kind"), [*((name, "unet") for name in SINGLY), ("all", "patchgan"), ("all", "dcgan")]
+)
 def test_every_stabiliser_runs_and_changes_the_discriminator(training, name, kind):
     critic = {"discriminator": {"kind": kind, "conditional": True}}
     state, plan = training(critic | {"stabilisers": SINGLY[name]}, engine=BFLOAT16)
@@ -133,7 +135,7 @@ def test_every_stabiliser_runs_and_changes_the_discriminator(training, name, kin
     assert not same(parameters(state.discriminator.network), parameters(plain.discriminator.network))
 
 
-@pytest.mark.parametrize("kind", ["unet", "patchgan"])
+@pytest.mark.parametrize("kind", ["unet", "patchgan", "dcgan"])
 def test_minibatch_deviation_is_seen_by_the_discriminator(training, kind):
     state, plan = training({"discriminator": {"kind": kind, "minibatch_std": True}})
     run_some_steps(state, plan)

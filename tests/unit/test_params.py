@@ -37,6 +37,10 @@ def test_shipped_params_are_valid(default_values: dict[str, Any]) -> None:
             "params.yaml: train.patch_size = 128; expected at most patches.side_px = 96",
         ),
         (
+            {"train": {"patch_size": 4, "discriminator": {"kind": "dcgan"}}},
+            "params.yaml: train.patch_size = 4; discriminators take multiples of 4, patchgan from 32 on, dcgan from 8",
+        ),
+        (
             {"patches": {"side_px": 100}},
             "params.yaml: patches.side_px = 100; expected at most data.min_side = 96",
         ),

@@ -93,6 +93,7 @@ def stopping_before(plan, step):
         ("train", {"train": {"discriminator": {"kind": "patchgan", "conditional": True}}}),
         ("train", {"train": STABILISED}),
         ("train", {"train": STABILISED_PATCHGAN}),
+        ("train", {"train": {"discriminator": {"kind": "dcgan"}}}),
     ],
 )
 def test_four_steps_equal_two_steps_resumed_for_two(training, tmp_path, monkeypatch, stage, changes):

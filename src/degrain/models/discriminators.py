@@ -18,7 +18,7 @@ SURROUNDINGS_PX = 5
 class Judgement(NamedTuple):
     """What a discriminator says of a batch.
 
-    logits : (B, 1, h, w) unbounded scores, higher for real.
+    logits : (B, 1, h, w) unbounded scores, h = w = 1 for one an image, higher for real.
     features : activations of its layers, the first to the last, for feature matching.
     """
 
@@ -106,6 +106,50 @@ class PatchDiscriminator(nn.Module):
             features.append(seen)
         seen = with_batch_deviation(seen) if self.minibatch_std else seen
         return Judgement(self.score(seen), features)
+
+
+class DcganDiscriminator(nn.Module):
+    """One score for the whole image, from convolutions and a dense layer.
+
+    Parameters
+    ----------
+    channels : of the images that it sees.
+    width : channels of the first layer; it doubles at each of up to three further ones.
+    side_px : of the images, at least 8; they are halved until at most 4 pixels are left, which decides
+        the size of the dense layer.
+    spectral_norm : bound each layer's largest singular value to 1 (Miyato et al., 2018).
+    minibatch_std : the dense layer sees how much the batch varies; see `with_batch_deviation`.
+
+    Source: Radford et al., "Unsupervised Representation Learning with Deep Convolutional Generative
+    Adversarial Networks", 2016; spectral norm takes the place of its batch norm.
+    """
+
+    def __init__(
+        self, channels: int, *, width: int, side_px: int, spectral_norm: bool, minibatch_std: bool = False
+    ) -> None:
+        super().__init__()
+        self.side_px, self.minibatch_std = side_px, minibatch_std
+        layer = _layer(spectral_norm)
+        self.layers = nn.ModuleList()
+        while side_px > 4:
+            wider = width * 2 ** min(len(self.layers), 3)
+            self.layers.append(layer(nn.Conv2d(channels, wider, 4, stride=2, padding=1)))
+            channels, side_px = wider, side_px // 2
+        self.score = nn.Linear((channels + minibatch_std) * side_px**2, 1)
+
+    def forward(self, image: Tensor) -> Judgement:
+        """image (B, C, side_px, side_px); logits (B, 1, 1, 1)."""
+        side, (height, width) = self.side_px, image.shape[2:]
+        if (height, width) != (side, side):
+            msg = f"image of {width} x {height} pixels; this discriminator takes {side} x {side}"
+            raise ValueError(msg)
+        features = []
+        seen = emphasise_detail(image)
+        for layer in self.layers:
+            seen = _activate(layer(seen))
+            features.append(seen)
+        seen = with_batch_deviation(seen) if self.minibatch_std else seen
+        return Judgement(self.score(seen.flatten(1)).view(-1, 1, 1, 1), features)
 
 
 def emphasise_detail(image: Tensor) -> Tensor:
