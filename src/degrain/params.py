@@ -44,6 +44,7 @@ AdversarialLoss = Literal[
 ]
 
 SMALLEST = {"unet": 4, "patchgan": 32, "dcgan": 8}
+MS_SSIM_SMALLEST = 11
 LABELLED = ("minimax", "non-saturating", "lsgan")
 
 
@@ -288,8 +289,8 @@ class AdversarialTerm(Section):
     weight: NonNegativeFloat
 
 
-class FeatureMatchingTerm(Section):
-    """The part of the discriminator's features in the generator's loss."""
+class WeightedTerm(Section):
+    """The part of another distance in the generator's loss; 0 switches it off."""
 
     weight: NonNegativeFloat
 
@@ -309,8 +310,10 @@ class Train(Optimisation):
 
     discriminator_lr: PositiveFloat
     pixel: PixelTerm
+    ms_ssim: WeightedTerm
+    focal_frequency: WeightedTerm
     adversarial: AdversarialTerm
-    feature_matching: FeatureMatchingTerm
+    feature_matching: WeightedTerm
     discriminator: Discriminator
     stabilisers: Stabilisers
 
@@ -372,6 +375,9 @@ class Params(Section):
                 f"train.patch_size = {size}; discriminators take multiples of 4, "
                 f"patchgan from {SMALLEST['patchgan']} on, dcgan from {SMALLEST['dcgan']} on"
             )
+            raise ValueError(msg)
+        if self.train.ms_ssim.weight and size < MS_SSIM_SMALLEST:
+            msg = f"train.patch_size = {size}; expected at least {MS_SSIM_SMALLEST} with train.ms_ssim"
             raise ValueError(msg)
         if self.validation.crop_px < self.model.stride:
             msg = (

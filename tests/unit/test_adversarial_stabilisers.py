@@ -144,6 +144,17 @@ def test_minibatch_deviation_is_seen_by_the_discriminator(training, kind):
     assert not torch.allclose(network(alike).logits[0], network(image).logits[0])
 
 
+@pytest.mark.parametrize("name", ["ms_ssim", "focal_frequency"])
+def test_a_further_term_of_the_generator_is_weighted_and_moves_it_alone(training, name):
+    others = ("pixel", "adversarial", "feature_matching")
+    state, plan = training({term: {"weight": 0.0} for term in others} | {name: {"weight": 0.5}})
+    assert run_some_steps(state, plan)[0].keys() >= {name, *others}
+    twice, plan = training({name: {"weight": 1.0}})
+    once, half = training({name: {"weight": 0.5}})
+    rows = [advance(*pair[:1], plan.data.batch(0), pair[1])[name] for pair in ((twice, plan), (once, half))]
+    assert rows[0] == pytest.approx(2 * rows[1])
+
+
 # --- what each does over the steps ---
 
 
@@ -271,6 +282,10 @@ def test_every_name_in_the_params_is_a_loss():
         (
             {"stabilisers": {"gradient_penalty": {"weight": "on"}}},
             "train.stabilisers.gradient_penalty.weight = 'on';",
+        ),
+        (
+            {"patch_size": 8, "ms_ssim": {"weight": 1}},
+            "train.patch_size = 8; expected at least 11 with train.ms_ssim",
         ),
         ({"stabilisers": {"label_smoothing": 0.6}}, "train.stabilisers.label_smoothing = 0.6;"),
         ({"stabilisers": {"r1": {"every": 0}}}, "train.stabilisers.r1.every = 0;"),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from degrain.build.adversarial_losses import adversarial_pair
+from degrain.build.image_terms import ImageLoss, image_terms
 from degrain.build.pixel_losses import PIXEL
 from degrain.compute import Engine
 from degrain.data.patches import Batch
@@ -32,12 +33,14 @@ class AdversarialStep:
     ----------
     pixel : loss of (restored, clean), one value a sample.
     adversarial : what each player minimises.
+    image_terms : further losses of (restored, clean) by name, each with its weight.
     conditional : whether the discriminator sees the noisy image beside the one it judges.
     """
 
     discriminator: Player
     pixel: Callable[[Tensor, Tensor], Tensor]
     pixel_weight: float
+    image_terms: Mapping[str, tuple[ImageLoss, float]]
     adversarial: AdversarialPair
     adversarial_weight: float
     feature_matching_weight: float
@@ -82,6 +85,10 @@ class AdversarialStep:
             )
         terms = {
             "pixel": self.pixel(restored, batch.clean).mean() * self.pixel_weight,
+            **{
+                name: loss(restored, batch.clean).mean() * weight
+                for name, (loss, weight) in self.image_terms.items()
+            },
             "adversarial": adversarial.mean() * self.adversarial_weight,
             "feature_matching": matching.mean() * self.feature_matching_weight,
             **self.stabilisers.historical_term(state, "generator"),
@@ -102,6 +109,7 @@ def adversarial_step(settings: Train, discriminator: Player, *, seed: int) -> Ad
         discriminator,
         PIXEL[settings.pixel.loss],
         settings.pixel.weight,
+        image_terms(settings),
         pair,
         settings.adversarial.weight,
         settings.feature_matching.weight,
