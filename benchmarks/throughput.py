@@ -40,10 +40,12 @@ def training(stage: str, params: Params, engine: Engine) -> tuple[TrainState, Pl
     if stage == "pretrain":
         step = PixelStep(PIXEL[params.pretrain.loss], params.pretrain.balance_levels)
         return start_state(generator, settings, engine), Plan(settings, data, step, lambda _: {})
-    critic = build_discriminator(params.train.discriminator, params.data.channels)
+    critic = build_discriminator(
+        params.train.discriminator, params.data.channels, side_px=params.train.patch_size
+    )
     player = discriminator_player(critic, params.train.discriminator_lr, engine)
     state = start_state(generator, settings, engine, discriminator=player)
-    return state, Plan(settings, data, adversarial_step(params.train, player), lambda _: {})
+    return state, Plan(settings, data, adversarial_step(params.train, player, seed=params.seed), lambda _: {})
 
 
 def seconds(state: TrainState, plan: Plan, batches: Iterator[Batch]) -> float:

@@ -34,5 +34,5 @@ def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """`base` with nested changes."""
     out = dict(base)
     for key, value in changes.items():
-        out[key] = merged(base[key], value) if isinstance(value, dict) else value
+        out[key] = merged(base.get(key, {}), value) if isinstance(value, dict) else value
     return out

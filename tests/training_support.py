@@ -28,6 +28,21 @@ if TYPE_CHECKING:
     from degrain.training.state import TrainState
 
 CPU = Engine(torch.device("cpu"), torch.float32)
+# Every stabiliser at once, so strong that each shows within a few steps.
+STABILISED = {
+    "discriminator_lr": 0.01,
+    "discriminator": {"minibatch_std": True},
+    "stabilisers": {
+        "r1": {"weight": 0.1, "every": 2},
+        "r2": {"weight": 0.1, "every": 3},
+        "gradient_penalty": {"weight": 0.1},
+        "historical_averaging": {"weight": 0.1},
+        "label_smoothing": 0.1,
+        "lecam": {"weight": 0.1, "decay": 0.5},
+        "augmentation": {"enabled": True, "target": 0.6, "ramp_images": 20},
+        "instance_noise": {"sigma_255": 10, "until": 1.0},
+    },
+}
 
 
 class Recorder:
@@ -87,15 +102,16 @@ def adversarial_training(
     seed: int = 0,
     generator: nn.Module | None = None,
     validate: Callable[..., Stats] = summary_of_weights,
+    engine: Engine = CPU,
 ) -> tuple[TrainState, Plan]:
     """Stage train's state and plan."""
     settings, channels = params.train, params.data.channels
     torch.manual_seed(seed)
-    critic = build_discriminator(settings.discriminator, channels)
-    discriminator = discriminator_player(critic, settings.discriminator_lr, CPU)
+    critic = build_discriminator(settings.discriminator, channels, side_px=settings.patch_size)
+    discriminator = discriminator_player(critic, settings.discriminator_lr, engine)
     generator = generator or trained_like(build_generator(params.model, channels))
-    state = start_state(generator, settings, CPU, discriminator=discriminator)
-    return state, Plan(settings, data, adversarial_step(settings, discriminator), validate)
+    state = start_state(generator, settings, engine, discriminator=discriminator)
+    return state, Plan(settings, data, adversarial_step(settings, discriminator, seed=params.seed), validate)
 
 
 def copied(network: nn.Module) -> dict[str, torch.Tensor]:

@@ -15,7 +15,6 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
@@ -26,6 +25,8 @@ from pydantic import (
 )
 
 from degrain.errors import DegrainError
+from degrain.section import Section
+from degrain.stabiliser_params import Stabilisers
 from degrain.standard_sets import check_name, refusal, sets_without_pairs
 
 SyntheticKind = Literal[
@@ -33,7 +34,19 @@ SyntheticKind = Literal[
 ]
 NoiseKind = SyntheticKind | Literal["pairs"]
 PixelLoss = Literal["l1", "charbonnier", "mse"]
-AdversarialLoss = Literal["non-saturating", "hinge", "lsgan"]
+AdversarialLoss = Literal[
+    "minimax",
+    "non-saturating",
+    "lsgan",
+    "hinge",
+    "wasserstein",
+    "relativistic-average",
+    "relativistic-pairing",
+]
+
+SMALLEST = {"unet": 4, "patchgan": 32, "dcgan": 8}
+MS_SSIM_SMALLEST = 11
+LABELLED = ("minimax", "non-saturating", "lsgan")
 
 
 NO_PAIRS = (
@@ -43,12 +56,6 @@ NO_PAIRS = (
 
 class ParamsError(DegrainError):
     """A value in params.yaml that cannot be used; the message names the key."""
-
-
-class Section(BaseModel):
-    """A part of params.yaml: immutable, and closed to keys it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Compute(Section):
@@ -307,8 +314,8 @@ class AdversarialTerm(Section):
     weight: NonNegativeFloat
 
 
-class FeatureMatchingTerm(Section):
-    """The part of the discriminator's features in the generator's loss."""
+class WeightedTerm(Section):
+    """The part of another distance in the generator's loss; 0 switches it off."""
 
     weight: NonNegativeFloat
 
@@ -316,9 +323,10 @@ class FeatureMatchingTerm(Section):
 class Discriminator(Section):
     """The network that tells restored from real."""
 
-    kind: Literal["unet", "patchgan"]
+    kind: Literal["unet", "patchgan", "dcgan"]
     width: PositiveInt
     spectral_norm: bool
+    minibatch_std: bool
     conditional: bool
 
 
@@ -327,9 +335,12 @@ class Train(Optimisation):
 
     discriminator_lr: PositiveFloat
     pixel: PixelTerm
+    ms_ssim: WeightedTerm
+    focal_frequency: WeightedTerm
     adversarial: AdversarialTerm
-    feature_matching: FeatureMatchingTerm
+    feature_matching: WeightedTerm
     discriminator: Discriminator
+    stabilisers: Stabilisers
 
 
 class Evaluate(Section):
@@ -393,8 +404,14 @@ class Params(Section):
                 )
                 raise ValueError(msg)
         kind, size = self.train.discriminator.kind, self.train.patch_size
-        if size % 4 or (kind == "patchgan" and size < 32):
-            msg = f"train.patch_size = {size}; discriminators take multiples of 4, patchgan from 32 on"
+        if size % 4 or size < SMALLEST[kind]:
+            msg = (
+                f"train.patch_size = {size}; discriminators take multiples of 4, "
+                f"patchgan from {SMALLEST['patchgan']} on, dcgan from {SMALLEST['dcgan']} on"
+            )
+            raise ValueError(msg)
+        if self.train.ms_ssim.weight and size < MS_SSIM_SMALLEST:
+            msg = f"train.patch_size = {size}; expected at least {MS_SSIM_SMALLEST} with train.ms_ssim"
             raise ValueError(msg)
         if self.validation.crop_px < self.model.stride:
             msg = (
@@ -407,6 +424,21 @@ class Params(Section):
                 f"patches.side_px = {self.patches.side_px}; expected at most data.min_side = "
                 f"{self.data.min_side}, so that a patch fits into every image"
             )
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _stabilisers_fit(self) -> Self:
+        train = self.train
+        if train.stabilisers.label_smoothing and train.adversarial.loss not in LABELLED:
+            msg = (
+                f"train.stabilisers.label_smoothing = {train.stabilisers.label_smoothing}; expected 0 with "
+                f"train.adversarial.loss = {train.adversarial.loss}, which has no labels, or one of: "
+                f"{', '.join(LABELLED)}"
+            )
+            raise ValueError(msg)
+        if train.discriminator.minibatch_std and train.batch_size == 1:
+            msg = "train.batch_size = 1; expected at least 2 with train.discriminator.minibatch_std"
             raise ValueError(msg)
         return self
 
@@ -463,7 +495,7 @@ def _dotted(location: tuple[int | str, ...]) -> str:
     for part in location:
         if isinstance(part, int):
             key += f"[{part}]"
-        elif not (part == "float" or part.startswith(("tuple[", "function-", "constrained-"))):
+        elif not (part == "float" or part.startswith(("tuple[", "function-", "constrained-", "literal["))):
             key += f".{part}" if key else part
     return key
 

@@ -48,6 +48,22 @@ def test_experiment_with_another_noise(project: Project) -> None:
     assert metrics["methods"]["adversarial"].keys() == {"gain_0.01"}
 
 
+def test_experiment_with_other_adversarial_choices_trains_only_against_the_discriminator(
+    project: Project,
+) -> None:
+    choices = (
+        "train.adversarial.loss=wasserstein",
+        "train.discriminator.kind=dcgan",
+        "train.stabilisers.r1.weight=0.1",
+        "train.stabilisers.augmentation.enabled=true",
+        "train.ms_ssim.weight=0.1",
+    )
+    output = project.dvc("exp", "run", *(part for choice in choices for part in ("-S", choice)))
+    assert stages_run(output) == ["sources", "train", "evaluate"]
+    columns = (project / "reports/curves/train.csv").read_text(encoding="utf-8").splitlines()[0].split(",")
+    assert {"gradient_penalty", "r1", "augmentation", "ms_ssim"} <= set(columns)
+
+
 @pytest.mark.parametrize("option", ["train.lrr=1", "+train.lrr=1"])
 def test_misspelt_setting_fails_before_anything_runs(project: Project, option: str) -> None:
     kept = ("data/raw", "data/patches", "data/noisy", "data/restored", "models", "reports", "dvc.lock")

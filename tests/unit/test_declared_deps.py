@@ -18,6 +18,8 @@ WITHOUT_EFFECT = {
     "degrain.stages._alone": "makes a second run wait",
     "degrain.errors": "what errors are called",
     "degrain.params": "checks the values, which DVC follows itself",
+    "degrain.section": "likewise",
+    "degrain.stabiliser_params": "likewise",
     "degrain.training.progress": "a line on the screen",
     "degrain.tracking": "MLflow is a view, never the source of truth",
 }

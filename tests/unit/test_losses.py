@@ -33,23 +33,57 @@ def test_pixel_loss_has_the_right_gradient(name) -> None:
     assert torch.autograd.gradcheck(lambda x: PIXEL[name](x, clean), restored)
 
 
-def logistic(name, real, fake):
-    """Value of (generator, discriminator) losses at single logits, by hand."""
-    sigmoid = lambda x: 1 / (1 + math.exp(-x))  # noqa: E731
+def sigmoid(x):
+    return 1 / (1 + math.exp(-x))
+
+
+def by_hand(name, real, fake, mean_real, mean_fake):
+    """Value of (generator, discriminator) losses at single logits, from the formulae of the papers."""
+    log = math.log
+    real_wins = sigmoid(real - fake)
+    real_over, fake_over = sigmoid(real - mean_fake), sigmoid(fake - mean_real)
+    classic = -log(sigmoid(real)) - log(1 - sigmoid(fake))
     return {
-        "non-saturating": (-math.log(sigmoid(fake)), -math.log(sigmoid(real)) - math.log(1 - sigmoid(fake))),
-        "hinge": (-fake, max(0, 1 - real) + max(0, 1 + fake)),
+        "minimax": (log(1 - sigmoid(fake)), classic),
+        "non-saturating": (-log(sigmoid(fake)), classic),
         "lsgan": ((fake - 1) ** 2 / 2, ((real - 1) ** 2 + fake**2) / 2),
+        "hinge": (-fake, max(0, 1 - real) + max(0, 1 + fake)),
+        "wasserstein": (-fake, fake - real),
+        "relativistic-average": (
+            -log(fake_over) - log(1 - real_over),
+            -log(real_over) - log(1 - fake_over),
+        ),
+        "relativistic-pairing": (-log(1 - real_wins), -log(real_wins)),
     }[name]
 
 
 @pytest.mark.parametrize("name", ADVERSARIAL)
-@pytest.mark.parametrize(("real", "fake"), [(0.3, -0.7), (2.0, 1.5), (-4.0, 3.0)])
-def test_adversarial_loss_follows_its_formula(name, real, fake) -> None:
+def test_adversarial_loss_follows_its_formula(name) -> None:
+    generator = torch.Generator().manual_seed(0)
+    real, fake = (3 * torch.randn(2, 1, 2, 3, generator=generator, dtype=torch.float64) for _ in range(2))
+    means = [sum(logits.flatten().tolist()) / 12 for logits in (real, fake)]
+    for player, loss in enumerate(ADVERSARIAL[name][:2]):
+        expected = [
+            sum(by_hand(name, r, f, *means)[player] for r, f in zip(*rows, strict=True)) / 6
+            for rows in zip(real.flatten(1).tolist(), fake.flatten(1).tolist(), strict=True)
+        ]
+        torch.testing.assert_close(loss(real, fake), torch.tensor(expected, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("name", ADVERSARIAL)
+def test_a_loss_is_relative_if_it_does_not_see_what_both_logits_share(name) -> None:
+    real, fake = torch.randn(2, 3, 1, 2, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     pair = ADVERSARIAL[name]
-    logits = torch.full((2, 1, 3, 3), real), torch.full((2, 1, 3, 3), fake)
-    for loss, expected in zip((pair.generator, pair.discriminator), logistic(name, real, fake), strict=True):
-        torch.testing.assert_close(loss(*logits), torch.full((2,), expected, dtype=torch.float32))
+    shifted = torch.allclose(pair.discriminator(real, fake), pair.discriminator(real + 2, fake + 2))
+    assert shifted == pair.relative
+
+
+def test_only_minimax_gives_up_where_the_discriminator_is_sure() -> None:
+    """Its gradient fades as the fake logit falls, which is why the non-saturating loss exists."""
+    fake = torch.tensor([[-20.0]], requires_grad=True)
+    for name, pair in ADVERSARIAL.items():
+        gradient = torch.autograd.grad(pair.generator(torch.zeros(1, 1), fake).sum(), fake)[0]
+        assert (gradient.abs().item() < 1e-6) == (name == "minimax"), name
 
 
 @pytest.mark.parametrize("name", ADVERSARIAL)

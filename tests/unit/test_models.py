@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
@@ -11,6 +13,7 @@ from degrain.build.generator import build_generator, load_generator, save_genera
 from degrain.errors import DegrainError
 from degrain.models.discriminators import (
     DETAIL_GAIN,
+    DcganDiscriminator,
     PatchDiscriminator,
     UnetDiscriminator,
     emphasise_detail,
@@ -80,6 +83,27 @@ def test_patch_discriminator_scores_every_patch(side) -> None:
     assert judgement.logits.shape == (2, 1, side // 8 - 2, side // 8 - 2)
 
 
+@pytest.mark.parametrize(("side", "convolutions"), [(8, 1), (28, 3), (32, 3), (64, 4), (96, 5)])
+@pytest.mark.parametrize("minibatch_std", [True, False])
+def test_dcgan_discriminator_scores_the_whole_image(side, convolutions, minibatch_std) -> None:
+    options = {"width": 4, "spectral_norm": False, "minibatch_std": minibatch_std}
+    network = DcganDiscriminator(3, side_px=side, **options)
+    image = torch.rand(2, 3, side, side, requires_grad=True)
+    judgement = network(image)
+    assert judgement.logits.shape == (2, 1, 1, 1)
+    assert [feature.shape[1] for feature in judgement.features] == [4, 8, 16, 32, 32][:convolutions]
+    assert judgement.features[-1].shape[2] in (3, 4)
+    judgement.logits.sum().backward()
+    seen = image.grad.abs().sum(dim=(0, 1)) > 0  # an odd row at the edge may fall out of the halving
+    assert seen[: side - side % 8, : side - side % 8].all()
+
+
+def test_dcgan_discriminator_refuses_images_of_another_size() -> None:
+    network = DcganDiscriminator(1, width=4, side_px=32, spectral_norm=True)
+    with pytest.raises(ValueError, match="image of 32 x 28 pixels; this discriminator takes 32 x 32"):
+        network(torch.rand(1, 1, 28, 32))
+
+
 def test_emphasis_leaves_flat_parts_and_amplifies_detail() -> None:
     flat = torch.full((1, 3, 9, 12), 0.7)
     torch.testing.assert_close(emphasise_detail(flat), flat - 0.5)
@@ -91,7 +115,9 @@ def test_emphasis_leaves_flat_parts_and_amplifies_detail() -> None:
     torch.testing.assert_close(change.sum(), torch.tensor(0.01), rtol=0.1, atol=0)
 
 
-@pytest.mark.parametrize("make", [UnetDiscriminator, PatchDiscriminator])
+@pytest.mark.parametrize(
+    "make", [UnetDiscriminator, PatchDiscriminator, partial(DcganDiscriminator, side_px=32)]
+)
 def test_spectral_norm_bounds_the_largest_singular_value(make) -> None:
     torch.manual_seed(0)
     network = make(1, width=4, spectral_norm=True)
@@ -103,7 +129,7 @@ def test_spectral_norm_bounds_the_largest_singular_value(make) -> None:
             network(torch.rand(2, 1, 32, 32))
     network.eval()
     bounded = [layer for layer in network.modules() if hasattr(layer, "parametrizations")]
-    assert len(bounded) >= 4
+    assert len(bounded) >= 3
     for layer in bounded:
         outputs_first = (
             layer.weight.transpose(0, 1) if isinstance(layer, nn.ConvTranspose2d) else layer.weight
@@ -111,12 +137,12 @@ def test_spectral_norm_bounds_the_largest_singular_value(make) -> None:
         assert torch.linalg.matrix_norm(outputs_first.flatten(1), 2).item() == pytest.approx(1, abs=0.02)
 
 
-@pytest.mark.parametrize("kind", ["unet", "patchgan"])
+@pytest.mark.parametrize("kind", ["unet", "patchgan", "dcgan"])
 def test_conditional_discriminator_sees_twice_the_channels(make_params, kind) -> None:
     section = make_params(
         {"train": {"discriminator": {"kind": kind, "conditional": True}}}
     ).train.discriminator
-    assert build_discriminator(section, 3)(torch.rand(1, 6, 32, 32)).logits.shape[0] == 1
+    assert build_discriminator(section, 3, side_px=32)(torch.rand(1, 6, 32, 32)).logits.shape[0] == 1
 
 
 @pytest.mark.parametrize("kind", ["unet", "dncnn"])

@@ -22,7 +22,7 @@ def test_shipped_params_are_valid(default_values: dict[str, Any]) -> None:
         ({"sed": 1}, "params.yaml: sed is not a setting; did you mean seed?"),
         (
             {"train": {"adversarial": {"loss": "hing"}}},
-            "params.yaml: train.adversarial.loss = 'hing'; expected one of: non-saturating, hinge, lsgan",
+            "params.yaml: train.adversarial.loss = 'hing'; expected one of: minimax, non-saturating, lsgan",
         ),
         (
             {"data": {"train": "embeded"}},
@@ -35,6 +35,10 @@ def test_shipped_params_are_valid(default_values: dict[str, Any]) -> None:
         (
             {"train": {"patch_size": 128}},
             "params.yaml: train.patch_size = 128; expected at most patches.side_px = 96",
+        ),
+        (
+            {"train": {"patch_size": 4, "discriminator": {"kind": "dcgan"}}},
+            "params.yaml: train.patch_size = 4; discriminators take multiples of 4, patchgan from 32 on, dcgan",
         ),
         (
             {"patches": {"side_px": 100}},

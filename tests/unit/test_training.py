@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,7 +19,6 @@ from degrain.losses.adversarial import AdversarialPair
 from degrain.losses.pixel import l1
 from degrain.metrics import psnr, ssim, to_8_bit
 from degrain.training import loop
-from degrain.training.adversarial import AdversarialStep
 from degrain.training.checkpoint import Checkpoint
 from degrain.training.curve import write_curve
 from degrain.training.descend import Diverged, descend
@@ -29,8 +29,10 @@ from degrain.training.schedule import warmup_cosine
 from degrain.training.setup import start_state
 from degrain.training.state import Player, frozen
 from degrain.training.validation import Validator
+from support import merged
 from training_support import (
     CPU,
+    STABILISED,
     Recorder,
     adversarial_training,
     copied,
@@ -42,6 +44,10 @@ from training_support import (
 
 TRAININGS = {"pretrain": pixel_training, "train": adversarial_training}
 both = pytest.mark.parametrize("stage", TRAININGS)
+STABILISED_PATCHGAN = merged(
+    STABILISED,
+    {"adversarial": {"loss": "lsgan"}, "discriminator": {"kind": "patchgan", "conditional": True}},
+)
 FOUR_STEPS = {"steps": 4, "validate_every": 3, "warmup_steps": 1}
 
 
@@ -85,14 +91,24 @@ def stopping_before(plan, step):
         ("pretrain", {"model": {"generator": "dncnn"}}),
         ("train", {}),
         ("train", {"train": {"discriminator": {"kind": "patchgan", "conditional": True}}}),
+        ("train", {"train": STABILISED}),
+        ("train", {"train": STABILISED_PATCHGAN}),
+        ("train", {"train": {"discriminator": {"kind": "dcgan"}}}),
     ],
 )
 def test_four_steps_equal_two_steps_resumed_for_two(training, tmp_path, monkeypatch, stage, changes):
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", -1.0)
     changes = changes | {stage: changes.get(stage, {}) | FOUR_STEPS}
-    whole = run(*training(stage, changes), tmp_path / "whole").state_dict()
+    stabilised = "stabilisers" in changes[stage]
 
-    state, plan = training(stage, changes)
+    def start():
+        state, plan = training(stage, changes)
+        state.memory.augmentation = 0.5 * stabilised
+        return state, plan
+
+    whole = run(*start(), tmp_path / "whole").state_dict()
+
+    state, plan = start()
     with pytest.raises(Interrupted):
         run(state, stopping_before(plan, 2), tmp_path / "halves")
     # Another start shows that all of it comes from the checkpoint.
@@ -106,6 +122,9 @@ def test_four_steps_equal_two_steps_resumed_for_two(training, tmp_path, monkeypa
     assert ("discriminator" in resumed) == (stage == "train")
     assert resumed["generator"]["optimizer"]["state"]
     assert same(whole, resumed)
+    if stabilised:
+        assert resumed["memory"]["augmentation"] > 0
+        assert resumed["memory"]["averages"].keys() == {"generator", "discriminator"}
     write_curve(tmp_path / "whole.csv", whole["curve"])
     write_curve(tmp_path / "resumed.csv", resumed["curve"])
     assert (tmp_path / "whole.csv").read_bytes() == (tmp_path / "resumed.csv").read_bytes()
@@ -255,18 +274,15 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_term(training, term):
     def sound(real, fake):
         return fake.flatten(1).mean(1)
 
-    state, _, batch, _ = adversarial_parts(training)
+    state, step, batch, _ = adversarial_parts(training)
     state.step = 41
-    bad = AdversarialStep(
-        state.discriminator,
-        (lambda a, b: l1(a, b) * math.nan) if term == "pixel" else l1,
-        1.0,
-        AdversarialPair(
+    bad = replace(
+        step,
+        pixel=(lambda a, b: l1(a, b) * math.nan) if term == "pixel" else l1,
+        adversarial=AdversarialPair(
             broken if term == "adversarial" else sound, broken if term == "discriminator" else sound
         ),
-        1.0,
-        math.inf if term == "feature_matching" else 0.0,
-        conditional=False,
+        feature_matching_weight=math.inf if term == "feature_matching" else 0.0,
     )
     generator, discriminator = parameters(state.generator.network), parameters(state.discriminator.network)
     with pytest.raises(Diverged, match=rf"^step 42: {term} = -?(nan|inf); expected a finite number"):

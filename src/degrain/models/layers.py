@@ -29,6 +29,17 @@ def start_at_zero(layer: nn.Conv2d) -> nn.Conv2d:
     return layer
 
 
+def with_batch_deviation(features: Tensor) -> Tensor:
+    """Features (B, C, H, W) and, as one more channel, how much they differ over the batch: a single number.
+
+    So a discriminator sees whether images are all alike. Source: Karras et al., "Progressive Growing of
+    GANs for Improved Quality, Stability, and Variation", 2018.
+    """
+    batch, _, height, width = features.shape
+    deviation = (features.float().var(0, unbiased=False) + 1e-8).sqrt().mean()
+    return torch.cat([features, deviation.to(features.dtype).expand(batch, 1, height, width)], dim=1)
+
+
 def with_level_map(image: Tensor, sigma: Tensor) -> Tensor:
     """The image (B, C, H, W) and a constant map of sigma (B,) as one more channel."""
     batch, _, height, width = image.shape

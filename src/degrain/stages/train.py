@@ -19,10 +19,11 @@ PRETRAINED = Path("models/pretrain/generator.safetensors")
 def start(params: Params, engine: Engine) -> tuple[TrainState, Step]:
     """The pretrained generator and a fresh discriminator."""
     settings = params.train
-    critic = build_discriminator(settings.discriminator, params.data.channels)
+    critic = build_discriminator(settings.discriminator, params.data.channels, side_px=settings.patch_size)
     player = discriminator_player(critic, settings.discriminator_lr, engine)
     generator, _ = load_generator(PRETRAINED)
-    return start_state(generator, settings, engine, discriminator=player), adversarial_step(settings, player)
+    state = start_state(generator, settings, engine, discriminator=player)
+    return state, adversarial_step(settings, player, seed=params.seed)
 
 
 def main(params: Params) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from degrain.build.adversarial_losses import ADVERSARIAL
+from degrain.build.adversarial_losses import adversarial_pair
+from degrain.build.image_terms import ImageLoss, image_terms
 from degrain.build.pixel_losses import PIXEL
 from degrain.compute import Engine
 from degrain.data.patches import Batch
@@ -17,6 +18,7 @@ from degrain.losses.features import feature_matching
 from degrain.models.discriminators import Judgement
 from degrain.params import Train
 from degrain.training.descend import Stats, descend
+from degrain.training.stabilisers import Stabilisers
 from degrain.training.state import Player, TrainState, frozen
 
 # Little momentum: the direction that fools the discriminator turns with every step.
@@ -31,16 +33,19 @@ class AdversarialStep:
     ----------
     pixel : loss of (restored, clean), one value a sample.
     adversarial : what each player minimises.
+    image_terms : further losses of (restored, clean) by name, each with its weight.
     conditional : whether the discriminator sees the noisy image beside the one it judges.
     """
 
     discriminator: Player
     pixel: Callable[[Tensor, Tensor], Tensor]
     pixel_weight: float
+    image_terms: Mapping[str, tuple[ImageLoss, float]]
     adversarial: AdversarialPair
     adversarial_weight: float
     feature_matching_weight: float
     conditional: bool
+    stabilisers: Stabilisers
 
     def __call__(self, state: TrainState, batch: Batch) -> Stats:
         """Update both players; see `descend` for what it returns and raises."""
@@ -53,27 +58,40 @@ class AdversarialStep:
 
     def discriminator_step(self, state: TrainState, restored: Tensor, batch: Batch) -> Stats:
         """Teach the discriminator to tell restored (B, C, H, W) from clean."""
+        shown = self.stabilisers.disguise(state, batch, restored)
         with state.engine.autocast():
-            real = self._judge(batch.clean, batch.noisy).logits.float()
-            fake = self._judge(restored, batch.noisy).logits.float()
-        terms = {"discriminator": self.adversarial.discriminator(real, fake).mean()}
+            real = self._judge(shown.clean, shown.noisy).logits.float()
+            fake = self._judge(shown.restored, shown.noisy).logits.float()
+        terms = {
+            "discriminator": self.adversarial.discriminator(real, fake).mean(),
+            **self.stabilisers.discriminator_terms(
+                state, lambda images: self._judge(images, shown.noisy).logits, shown, real, fake
+            ),
+        }
         means = {"real_logit": float(real.detach().mean()), "fake_logit": float(fake.detach().mean())}
-        return descend(self.discriminator, "discriminator", terms, step=state.step) | means
+        stats = descend(self.discriminator, "discriminator", terms, step=state.step)
+        return stats | means | self.stabilisers.remember(state, real, fake)
 
     def generator_step(self, state: TrainState, restored: Tensor, batch: Batch) -> Stats:
         """Teach the generator to stay near the clean pixels and to look real."""
+        shown = self.stabilisers.disguise(state, batch, restored)
         with frozen(self.discriminator.network), state.engine.autocast():
             with torch.no_grad():
-                real = self._judge(batch.clean, batch.noisy)
-            fake = self._judge(restored, batch.noisy)
+                real = self._judge(shown.clean, shown.noisy)
+            fake = self._judge(shown.restored, shown.noisy)
             adversarial = self.adversarial.generator(real.logits.float(), fake.logits.float())
             matching = feature_matching(
                 [f.float() for f in fake.features], [f.float() for f in real.features]
             )
         terms = {
             "pixel": self.pixel(restored, batch.clean).mean() * self.pixel_weight,
+            **{
+                name: loss(restored, batch.clean).mean() * weight
+                for name, (loss, weight) in self.image_terms.items()
+            },
             "adversarial": adversarial.mean() * self.adversarial_weight,
             "feature_matching": matching.mean() * self.feature_matching_weight,
+            **self.stabilisers.historical_term(state, "generator"),
         }
         return descend(state.generator, "generator", terms, step=state.step)
 
@@ -83,16 +101,20 @@ class AdversarialStep:
         return judgement
 
 
-def adversarial_step(settings: Train, discriminator: Player) -> AdversarialStep:
-    """The step with the terms and weights of the params."""
+def adversarial_step(settings: Train, discriminator: Player, *, seed: int) -> AdversarialStep:
+    """The step with the terms, weights and stabilisers of the params."""
+    smoothing = settings.stabilisers.label_smoothing
+    pair = adversarial_pair(settings.adversarial.loss, real_label=1 - smoothing)
     return AdversarialStep(
         discriminator,
         PIXEL[settings.pixel.loss],
         settings.pixel.weight,
-        ADVERSARIAL[settings.adversarial.loss],
+        image_terms(settings),
+        pair,
         settings.adversarial.weight,
         settings.feature_matching.weight,
         settings.discriminator.conditional,
+        Stabilisers(settings, pair.relative, seed),
     )
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from degrain.compute import Engine
 from degrain.training.ema import Ema
@@ -32,6 +32,21 @@ class Player:
 
 
 @dataclass
+class Memory:
+    """What the stabilisers of adversarial training carry from step to step.
+
+    augmentation : probability that the discriminator is shown something changed.
+    real_logit, fake_logit : moving averages.
+    averages : of each player's weights over all steps, (N,).
+    """
+
+    augmentation: float = 0.0
+    real_logit: float = 0.0
+    fake_logit: float = 0.0
+    averages: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass
 class TrainState:
     """Everything that changes during a training; `step` counts the finished ones.
 
@@ -45,6 +60,7 @@ class TrainState:
     step: int = 0
     curve: list[dict[str, float]] = field(default_factory=list)
     sums: dict[str, float] = field(default_factory=dict)
+    memory: Memory = field(default_factory=Memory)
 
     def players(self) -> dict[str, Player]:
         """The players by name."""
@@ -57,6 +73,7 @@ class TrainState:
             "step": self.step,
             "curve": self.curve,
             "sums": self.sums,
+            "memory": vars(self.memory),
             "ema": self.ema.network.state_dict(),
             **{
                 name: {"network": player.network.state_dict(), "optimizer": player.optimizer.state_dict()}
@@ -67,6 +84,8 @@ class TrainState:
     def load_state_dict(self, state: dict) -> None:  # type: ignore[type-arg]
         """Become what `state_dict` gave."""
         self.step, self.curve, self.sums = state["step"], state["curve"], state["sums"]
+        averages = {name: self.engine.send(value) for name, value in state["memory"]["averages"].items()}
+        self.memory = Memory(**state["memory"] | {"averages": averages})
         self.ema.network.load_state_dict(state["ema"])
         for name, player in self.players().items():
             player.network.load_state_dict(state[name]["network"])
