@@ -48,7 +48,7 @@ def test_experiment_with_another_noise(project: Project) -> None:
     assert metrics["methods"]["adversarial"].keys() == {"gain_0.01"}
 
 
-def test_experiment_with_other_adversarial_choices_trains_only_against_the_discriminator(
+def test_experiment_with_other_adversarial_choices_repeats_no_pretraining(
     project: Project,
 ) -> None:
     choices = (

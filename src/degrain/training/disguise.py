@@ -1,7 +1,7 @@
 """What the discriminator is shown in place of the images, so that it does not learn them by heart.
 
-Clean and restored image of a pair are changed by the same draws: so their features still match place by
-place, and what makes both look alike to the discriminator makes them alike. All of it lets gradients through.
+Clean and restored image of a pair are augmented by the same draws, so that their features still match
+place by place. All of it lets gradients through.
 """
 
 from __future__ import annotations

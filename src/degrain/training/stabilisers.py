@@ -28,6 +28,7 @@ class Stabilisers:
 
     Parameters
     ----------
+    train : the params of the stage.
     relative : only differences of logits count; see `AdversarialPair`.
     seed : of what is drawn, together with the step, so that a resumed training draws the same.
     """
