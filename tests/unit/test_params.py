@@ -38,11 +38,7 @@ def test_shipped_params_are_valid(default_values: dict[str, Any]) -> None:
         ),
         (
             {"train": {"patch_size": 4, "discriminator": {"kind": "dcgan"}}},
-<<<<<<< HEAD
             "train.patch_size = 4; discriminators take multiples of 4, patchgan from 32 on, dcgan",
-=======
-            "params.yaml: train.patch_size = 4; discriminators take multiples of 4, patchgan from 32 on",
->>>>>>> losses
         ),
         (
             {"patches": {"side_px": 100}},
