@@ -25,7 +25,7 @@ noise:
   gaussian:
     train: [0, 55]
 pretrain:
-  steps: 9000
+  steps: 2000
 patches:
   side_px: 96
 """

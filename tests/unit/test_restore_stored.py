@@ -73,7 +73,7 @@ def test_the_noise_of_all_tiles_is_the_noise_of_the_image(monkeypatch):
 def test_not_a_number_from_the_network_is_an_error():
     network = restorer("unet")
     with torch.no_grad():
-        network.network.tail.bias.fill_(torch.nan)
+        network.network.tail.weight.fill_(torch.nan)
     with pytest.raises(ValueError, match="not-a-number"):
         network.restore_stored(stored((8, 8, 3), np.uint8), 0.1)
 
