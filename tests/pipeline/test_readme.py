@@ -24,7 +24,6 @@ TRIED_ELSEWHERE = {
     "degrain export models/train/generator.safetensors generator.onnx": "test_export.py",
     "degrain preset colour-benchmark": "test_presets.py",
     "dvc repro": "test_pipeline.py; with standard sets it needs the network",
-    "python benchmarks/throughput.py": "takes minutes; its report is committed",
     "python benchmarks/repro.py": "takes many minutes; its report is committed",
 }
 
