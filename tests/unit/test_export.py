@@ -26,7 +26,9 @@ def needs_onnx():
 
 
 def generator(make_params, folder, name="unet", channels=3):
-    section = make_params({"model": {"generator": name, "unet": {"widths": [4, 6, 8], "blocks": [1, 1, 2]}}}).model
+    section = make_params(
+        {"model": {"generator": name, "unet": {"widths": [4, 6, 8], "blocks": [1, 1, 2]}}}
+    ).model
     path = folder / f"{name}.safetensors"
     save_generator(path, trained_like(build_generator(section, channels)), section, channels)
     return path
