@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from benchmarks.standard.quality import add_noise, load_set
 from tqdm import tqdm
 
+from benchmarks.standard.quality import add_noise, load_set
 from degrain.build.released import released_path
 from degrain.compute import available_threads, start_engine
 from degrain.files import write_rows

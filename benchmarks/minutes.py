@@ -14,11 +14,11 @@ import time
 from pathlib import Path
 
 import pandas as pd
+from tqdm import tqdm
+
 from benchmarks.standard.methods import Method
 from benchmarks.standard.quality import load_set, measure_quality
 from benchmarks.throughput import training
-from tqdm import tqdm
-
 from degrain.compute import Engine, start_engine
 from degrain.files import write_csv
 from degrain.params import Params, load_params

@@ -20,10 +20,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from benchmarks.flops import Convolution, convolutions, macs
-from benchmarks.throughput import seconds, training
 from torch import nn
 
+from benchmarks.flops import Convolution, convolutions, macs
+from benchmarks.throughput import seconds, training
 from degrain.build.pixel_losses import PIXEL
 from degrain.compute import Engine, start_engine
 from degrain.files import write_json

@@ -16,12 +16,12 @@ import argparse
 from pathlib import Path
 
 import pandas as pd
+
 from benchmarks.standard.cards import write_cards
 from benchmarks.standard.methods import Method, methods
 from benchmarks.standard.quality import SETS, SIGMAS, load_set, measure_quality, validation_pairs
 from benchmarks.standard.speed import measure_speeds
 from benchmarks.standard.tables import markdown, plot, published
-
 from degrain.compute import start_engine
 from degrain.errors import DegrainError
 from degrain.files import write_csv, write_text

@@ -11,11 +11,11 @@ from importlib.util import find_spec
 
 import numpy as np
 import torch
-from benchmarks.flops import convolutions, macs
 from numpy.typing import NDArray
 from torch import nn
 
 import degrain.baselines
+from benchmarks.flops import convolutions, macs
 from degrain.baselines import BASELINES, SIZES, best_size
 from degrain.bm3d import load_bm3d
 from degrain.build.generator import load_generator

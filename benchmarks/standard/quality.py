@@ -9,11 +9,11 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
+
 from benchmarks.standard.methods import Image, Method, Pairs
 from degrain.data.fetch import fetch, find_mirror
 from degrain.data.registry import members
-from tqdm import tqdm
-
 from degrain.files import read_image, to_array, to_channels, to_tensor
 from degrain.metrics import psnr, ssim, to_8_bit
 from degrain.noise import Gaussian

@@ -6,10 +6,10 @@ import statistics
 import time
 
 import pandas as pd
-from benchmarks.standard.methods import Method
-from benchmarks.standard.quality import add_noise, load_set
 from tqdm import tqdm
 
+from benchmarks.standard.methods import Method
+from benchmarks.standard.quality import add_noise, load_set
 from degrain.compute import Engine
 
 ROUNDS, SIGMA = 5, 25
