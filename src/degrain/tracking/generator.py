@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import warnings
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +14,9 @@ from degrain.tracking.session import Session
 
 PACKAGE = Path(__file__).parents[1]
 CODE = PACKAGE / "mlflow_model.py"  # MLflow runs this file; nothing here imports it
+
+# The released weights would be kept with every model once more.
+NOT_CODE = shutil.ignore_patterns("weights", "__pycache__")
 
 # What restoring an image takes.
 REQUIREMENTS = (
@@ -38,7 +43,8 @@ def deliver_generator(session: Session, weights: Path) -> None:
     from mlflow.models import Model
 
     mlflow.set_experiment(experiment_id=session.store.experiment_id)
-    with warnings.catch_warnings():
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        code = shutil.copytree(PACKAGE, Path(folder) / PACKAGE.name, ignore=NOT_CODE)
         # The first is about classes of MLflow's own; an example would only repeat the signature.
         for message in (".*Any type hint is inferred as AnyType", ".*input example was not provided"):
             warnings.filterwarnings("ignore", message=message, category=UserWarning)
@@ -50,7 +56,7 @@ def deliver_generator(session: Session, weights: Path) -> None:
             run_id=session.run_id,
             python_model=str(CODE),
             artifacts={"weights": str(weights)},
-            code_paths=[str(PACKAGE)],
+            code_paths=[str(code)],
             signature=_signature(),
             pip_requirements=_requirements(),
         )
