@@ -99,12 +99,8 @@ class PatchDiscriminator(nn.Module):
 
     def forward(self, image: Tensor) -> Judgement:
         """image (B, C, H, W) of at least 32x32; logits (B, 1, H / 8 - 2, W / 8 - 2), rounded down."""
-        features = []
-        seen = emphasise_detail(image)
-        for layer in self.layers:
-            seen = _activate(layer(seen))
-            features.append(seen)
-        seen = with_batch_deviation(seen) if self.minibatch_std else seen
+        features = _activations(self.layers, image)
+        seen = with_batch_deviation(features[-1]) if self.minibatch_std else features[-1]
         return Judgement(self.score(seen), features)
 
 
@@ -143,12 +139,8 @@ class DcganDiscriminator(nn.Module):
         if (height, width) != (side, side):
             msg = f"image of {width} x {height} pixels; this discriminator takes {side} x {side}"
             raise ValueError(msg)
-        features = []
-        seen = emphasise_detail(image)
-        for layer in self.layers:
-            seen = _activate(layer(seen))
-            features.append(seen)
-        seen = with_batch_deviation(seen) if self.minibatch_std else seen
+        features = _activations(self.layers, image)
+        seen = with_batch_deviation(features[-1]) if self.minibatch_std else features[-1]
         return Judgement(self.score(seen.flatten(1)).view(-1, 1, 1, 1), features)
 
 
@@ -166,6 +158,14 @@ def emphasise_detail(image: Tensor) -> Tensor:
 
 def _layer(spectral_norm: bool) -> Callable[[nn.Module], nn.Module]:
     return bounded if spectral_norm else lambda layer: layer
+
+
+def _activations(layers: nn.ModuleList, image: Tensor) -> list[Tensor]:
+    """Of each layer on what the one before it gave, the first on the image with its detail emphasised."""
+    features = [emphasise_detail(image)]
+    for layer in layers:
+        features.append(_activate(layer(features[-1])))
+    return features[1:]
 
 
 def _activate(features: Tensor) -> Tensor:
