@@ -33,8 +33,10 @@ class Restore(Protocol):
 class RestoreStored(Protocol):
     """Restores the pixels of one file, sparing memory."""
 
-    def restore_stored(self, pixels: NDArray[Any], sigma: float | None, strength: float) -> NDArray[Any]:
-        """(H, W, C) as a file holds them, C = 1 or 3, any size, to the same shape and type."""
+    def restore_stored(
+        self, pixels: NDArray[Any], sigma: float | None, strength: float, *, out: NDArray[Any]
+    ) -> object:
+        """(H, W, C) as a file holds them, C = 1 or 3, any size; `out` may be `pixels`."""
         ...
 
 
@@ -44,10 +46,12 @@ class Whole:
 
     restore: Restore
 
-    def restore_stored(self, pixels: NDArray[Any], sigma: float | None, strength: float) -> NDArray[Any]:
+    def restore_stored(
+        self, pixels: NDArray[Any], sigma: float | None, strength: float, *, out: NDArray[Any]
+    ) -> None:
         """Restore; see `RestoreStored`."""
         noisy = to_float(pixels)
-        return from_float(noisy + strength * (self.restore(noisy, sigma) - noisy), pixels.dtype)
+        out[:] = from_float(noisy + strength * (self.restore(noisy, sigma) - noisy), pixels.dtype)
 
 
 @dataclass(frozen=True)
@@ -112,10 +116,10 @@ def denoise_paths(
 
 def _denoise_file(job: Job, network: RestoreStored, sigma: float | None, strength: float) -> None:
     picture = read_picture(job.source)
+    pixels = picture.stored.pixels
     if sigma != 0:
-        # Nothing holds the noisy pixels any longer while the restored ones are encoded.
-        picture = picture.with_pixels(network.restore_stored(picture.stored.pixels, sigma, strength))
-    write_picture(job.target, picture, picture.stored.pixels)
+        network.restore_stored(pixels, sigma, strength, out=pixels)
+    write_picture(job.target, picture, pixels)
 
 
 def _check_numbers(sigma: float | None, strength: float) -> None:

@@ -14,18 +14,18 @@ import numpy as np
 from PIL import Image as Pillow
 
 from degrain.codecs import decode
-from degrain.codecs.png import SIGNATURE, encode_png, png_chunks
+from degrain.codecs.png import COMPRESSION_LEVEL, SIGNATURE, png_chunks
 from degrain.codecs.stored import Array, Stored
 from degrain.codecs.tiff import ICC_PROFILE, only_page
 from degrain.codecs.webp import webp_chunks
 from degrain.files import Image, atomic_write, from_float, read_bytes, to_float
-from degrain.tiff_tags import copy_tags
+from degrain.tiff_tags import Parts, copy_tags
 
 if TYPE_CHECKING:
     import tifffile
 
-# Samples (H, W, C), alpha included, and the picture whose metadata they take over.
-Encoder = Callable[[Array, "Picture"], bytes | bytearray]
+# Encodes samples (H, W, C), alpha included, with the metadata of the picture.
+Encoder = Callable[[Array, "Picture"], Parts]
 
 QUALITY = 95  # of JPEG, and of WebP that was not lossless
 
@@ -62,13 +62,9 @@ class Picture:
         """(H, W, C) in [0, 1], C = 1 or 3, converted each time."""
         return to_float(self.stored.pixels)
 
-    def with_pixels(self, pixels: Array) -> Picture:
-        """The same picture with other pixels of its type."""
-        return replace(self, stored=replace(self.stored, pixels=pixels))
-
 
 def read_picture(path: Path) -> Picture:
-    """Read an image file.
+    """Read an image file; the pixels may be written to.
 
     Raises
     ------
@@ -76,21 +72,23 @@ def read_picture(path: Path) -> Picture:
     """
     source = read_bytes(path)
     stored = decode(source, path)
+    if not stored.pixels.flags.writeable:
+        stored = replace(stored, pixels=stored.pixels.copy())
     # The metadata in the file of a single pixel: the bytes of a large image need not be kept.
     dot = replace(
         stored, pixels=stored.pixels[:1, :1], alpha=None if stored.alpha is None else stored.alpha[:1, :1]
     )
-    return Picture(stored, bytes(encode_picture(Picture(dot, source), dot.pixels)))
+    return Picture(stored, encode_picture(Picture(dot, source), dot.pixels))
 
 
 def write_picture(path: Path, picture: Picture, pixels: Array) -> None:
     """Write `picture` with other pixels, atomically; see `encode_picture`."""
-    encoded = encode_picture(picture, pixels)
-    with atomic_write(path) as temporary:
-        temporary.write_bytes(encoded)
+    parts = _encode(picture, pixels)
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
+        file.writelines(parts)
 
 
-def encode_picture(picture: Picture, pixels: Array) -> bytes | bytearray:
+def encode_picture(picture: Picture, pixels: Array) -> bytes:
     """Give a picture other pixels; format, bit depth, alpha and metadata are kept.
 
     Palettes and 1 to 7 bits become 8 bits, CMYK becomes RGB, lossy formats are written at quality 95.
@@ -103,6 +101,10 @@ def encode_picture(picture: Picture, pixels: Array) -> bytes | bytearray:
     ------
     ValueError : if the shape or type differs or there is not-a-number among the pixels.
     """
+    return b"".join(_encode(picture, pixels))
+
+
+def _encode(picture: Picture, pixels: Array) -> Parts:
     stored = picture.stored
     samples = from_float(pixels, stored.pixels.dtype) if pixels.dtype.kind == "f" else pixels
     if (samples.shape, samples.dtype) != (stored.pixels.shape, stored.pixels.dtype):
@@ -121,8 +123,8 @@ def encode_picture(picture: Picture, pixels: Array) -> bytes | bytearray:
     return encoders[stored.format](samples, picture)
 
 
-def _encode_png(samples: Array, picture: Picture) -> bytes:
-    encoded = memoryview(encode_png(samples))
+def _encode_png(samples: Array, picture: Picture) -> Parts:
+    encoded = _png(samples)
     kinds = slice(PNG_HEADER_END - 9, PNG_HEADER_END - 7)  # bit depth and colour type
     same_samples = encoded[kinds] == picture.source[kinds]
     early: list[bytes] = []
@@ -133,15 +135,22 @@ def _encode_png(samples: Array, picture: Picture) -> bytes:
             kept = late
         elif _is_kept(name, same_samples):
             kept.append(_png_chunk(name, contents))
-    return b"".join(
-        [
-            encoded[:PNG_HEADER_END],
-            *early,
-            encoded[PNG_HEADER_END:-PNG_END_BYTES],
-            *late,
-            encoded[-PNG_END_BYTES:],
-        ]
+    header, pixels, end = (
+        encoded[:PNG_HEADER_END],
+        encoded[PNG_HEADER_END:-PNG_END_BYTES],
+        encoded[-PNG_END_BYTES:],
     )
+    return [header, *early, pixels, *late, end]
+
+
+def _png(samples: Array) -> memoryview:
+    """A PNG without metadata, in a buffer of our own: imagecodecs copies its own, at times too small."""
+    import imagecodecs
+
+    encode: Any = imagecodecs.png_encode  # its types do not know of arrays to write into
+    plain = np.ascontiguousarray(samples[..., 0] if samples.shape[2] == 1 else samples)
+    most = int(1.01 * (plain.nbytes + len(plain))) + 10_000
+    return memoryview(encode(plain, level=COMPRESSION_LEVEL, out=np.empty(most, np.uint8)))
 
 
 def _is_kept(name: bytes, same_samples: bool) -> bool:
@@ -157,7 +166,7 @@ def _png_chunk(name: bytes, contents: bytes) -> bytes:
     return struct.pack(">I", len(contents)) + name + contents + struct.pack(">I", crc)
 
 
-def _encode_jpeg(samples: Array, picture: Picture) -> bytes:
+def _encode_jpeg(samples: Array, picture: Picture) -> Parts:
     buffer = io.BytesIO()
     _to_pillow(samples).save(buffer, "JPEG", quality=QUALITY, subsampling="4:4:4")
     encoded = buffer.getvalue()
@@ -167,7 +176,7 @@ def _encode_jpeg(samples: Array, picture: Picture) -> bytes:
     # The source's own, with its resolution, rather than the encoder's. It must come first.
     jfif = next((segment for segment in metadata if segment[1] == APP0), jfif)
     others = [segment for segment in metadata if segment[1] != APP0]
-    return encoded[:2] + jfif + b"".join(others) + rest
+    return [encoded[:2], jfif, *others, rest]
 
 
 def _jpeg_metadata(picture: Picture) -> Iterator[bytes]:
@@ -198,14 +207,14 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
         at += size
 
 
-def _encode_webp(samples: Array, picture: Picture) -> bytes:
+def _encode_webp(samples: Array, picture: Picture) -> Parts:
     chunks = dict(webp_chunks(picture.source))
     names = {"exif": b"EXIF", "icc_profile": b"ICCP", "xmp": b"XMP "}
     metadata: dict[str, Any] = {key: chunks[name] for key, name in names.items() if name in chunks}
     lossless = b"VP8L" in chunks
     buffer = io.BytesIO()
     _to_pillow(samples).save(buffer, "WEBP", lossless=lossless, quality=QUALITY, exact=True, **metadata)
-    return buffer.getvalue()
+    return [buffer.getbuffer()]
 
 
 def _to_pillow(samples: Array) -> Pillow.Image:
@@ -219,7 +228,7 @@ def _extra_samples(page: tifffile.TiffPage) -> list[int]:
     ]
 
 
-def _encode_tiff(samples: Array, picture: Picture) -> bytearray:
+def _encode_tiff(samples: Array, picture: Picture) -> Parts:
     import tifffile
 
     several = samples.shape[2] > 1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import ctypes
+import sys
+from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,8 @@ Tile = tuple[Window, Window, Window]
 
 # Larger tiles lose less to their overlap; smaller ones need less memory, which is also quicker to get.
 TILE_PX = 576
+# So many tiles leave holes between what is kept that add up to as much as a tile takes.
+TRIM_TILES = 16
 # Pixels that go through the network at once: more gain nothing.
 BATCH_PX = 2**18
 
@@ -70,7 +74,12 @@ class Restorer:
         return restored
 
     def restore_stored(
-        self, pixels: NDArray[Any], sigma: float | None = None, strength: float = 1.0
+        self,
+        pixels: NDArray[Any],
+        sigma: float | None = None,
+        strength: float = 1.0,
+        *,
+        out: NDArray[Any] | None = None,
     ) -> NDArray[Any]:
         """Restore the pixels of a file, tile by tile, so that the image never exists in float32.
 
@@ -79,6 +88,7 @@ class Restorer:
         pixels : (H, W, C) of any size, C 1 or 3; integers of 8 or 16 bits, or floats in [0, 1].
         sigma : root mean square of the noise, with white at 1; None estimates it.
         strength : in [0, 1], from the noisy image to the restored one.
+        out : where to, of the same shape and type; may be `pixels`, which are then overwritten.
 
         Returns
         -------
@@ -88,13 +98,23 @@ class Restorer:
         ------
         ValueError : the network returned not-a-number.
         """
-        restored = np.empty(pixels.shape, pixels.dtype)
+        restored = np.empty(pixels.shape, pixels.dtype) if out is None else out
+        waiting: deque[tuple[Window, NDArray[Any]]] = deque()
         for place, part in self._parts(pixels, sigma):
             noisy = to_float(pixels[place])
-            restored[place] = from_float(
-                part if strength == 1 else noisy + strength * (part - noisy), pixels.dtype
-            )
+            blend = part if strength == 1 else noisy + strength * (part - noisy)
+            waiting.append((place, from_float(blend, pixels.dtype)))
+            if len(waiting) > self._seen_later(pixels.shape[1]):
+                done, finished = waiting.popleft()
+                restored[done] = finished
+        for done, finished in waiting:
+            restored[done] = finished
         return restored
+
+    def _seen_later(self, width: int) -> int:
+        """How many tiles after one still see some of it."""
+        rows = -(-2 * (self.overlap_px + self.stride) // TILE_PX)  # no tile is shorter than half
+        return rows * (-(-width // TILE_PX) + 1)
 
     def restore_all(self, images: Sequence[Image], sigma: float | None = None) -> list[Image]:
         """Restore several images, the small ones of like size together, which is faster.
@@ -134,12 +154,15 @@ class Restorer:
             tiles(height, width, overlap_px=self.overlap_px, multiple=self.stride, turn=turn)
             for turn in self.turns
         ]
-        for turned in tqdm(list(zip(*plans, strict=True)), "tiles", delay=3, leave=False, disable=None):
+        cut = list(zip(*plans, strict=True))
+        for number, turned in enumerate(tqdm(cut, "tiles", delay=3, leave=False, disable=None), start=1):
             versions = [
                 self._adapt([to_float(turn.apply(noisy)[seen])], [level])[0][kept]
                 for turn, (seen, kept, _) in zip(self.turns, turned, strict=True)
             ]
             yield turned[0][2], _mean(self.turns, versions)
+            if number % TRIM_TILES == 0 or number == len(cut) > TRIM_TILES:
+                _give_memory_back()
 
     def _adapt(self, images: Sequence[Image], sigmas: Sequence[float]) -> list[Image]:
         """Restore images of the same padded size, of any number of channels."""
@@ -165,6 +188,12 @@ class Restorer:
             to_array(part[None, :, : image.shape[0], : image.shape[1]])
             for image, part in zip(images, restored, strict=True)
         ]
+
+
+def _give_memory_back() -> None:
+    """Undo what `start_engine` asks of glibc, to keep all that is freed: large images need the memory."""
+    if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "malloc_trim"):
+        library.malloc_trim(0)
 
 
 def _mean(turns: Sequence[Turn], versions: Sequence[Image]) -> Image:

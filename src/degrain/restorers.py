@@ -25,10 +25,15 @@ class Released:
         self._loaded: dict[int, Restorer] = {}
 
     def restore_stored(
-        self, pixels: NDArray[Any], sigma: float | None = None, strength: float = 1.0
+        self,
+        pixels: NDArray[Any],
+        sigma: float | None = None,
+        strength: float = 1.0,
+        *,
+        out: NDArray[Any] | None = None,
     ) -> NDArray[Any]:
         """Restore the pixels of a file; see `Restorer.restore_stored`."""
-        return self._for(pixels.shape[2]).restore_stored(pixels, sigma, strength)
+        return self._for(pixels.shape[2]).restore_stored(pixels, sigma, strength, out=out)
 
     def _for(self, channels: int) -> Restorer:
         """Each is loaded when it is first needed."""

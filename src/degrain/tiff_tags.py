@@ -6,8 +6,8 @@ Source: TIFF revision 6.0, section 2; BigTIFF design, https://www.awaresystems.b
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 # The types whose values take so many bytes.
@@ -25,6 +25,9 @@ STRUCTURAL = frozenset(
 )
 
 
+Parts = Sequence[bytes | bytearray | memoryview]
+
+
 @dataclass(frozen=True)
 class Tag:
     """A field of a directory.
@@ -36,6 +39,21 @@ class Tag:
     count: int
     value: bytes
     children: dict[int, Tag] | None = None
+
+
+@dataclass
+class Appendix:
+    """What is appended to a file of `start` bytes."""
+
+    start: int
+    data: bytearray = field(default_factory=bytearray)
+
+    def append(self, data: bytes) -> int:
+        """Append at an even offset, which is returned."""
+        self.data += b"\0" * ((self.start + len(self.data)) % 2)
+        at = self.start + len(self.data)
+        self.data += data
+        return at
 
 
 @dataclass(frozen=True)
@@ -63,7 +81,7 @@ class Layout:
         return struct.calcsize(self.offset)
 
 
-def copy_tags(source: bytes, directory: int, target: bytes, *, without: Collection[int] = ()) -> bytearray:
+def copy_tags(source: bytes, directory: int, target: bytes, *, without: Collection[int] = ()) -> Parts:
     """Give `target` the metadata of `source`; the two have the same order of bytes and kind of TIFF.
 
     Parameters
@@ -71,15 +89,19 @@ def copy_tags(source: bytes, directory: int, target: bytes, *, without: Collecti
     directory : offset of the page's directory in `source`.
     target : a TIFF of one page, whose tags are kept where `source` has none.
     without : numbers of tags to leave out besides those about the storage of the pixels.
+
+    Returns
+    -------
+    The bytes of the new file in parts, so that the pixels are not copied.
     """
     layout = Layout.of(source)
     (first,) = struct.unpack_from(layout.offset, target, layout.first)
     left_out = STRUCTURAL | set(without)
     copied = {k: tag for k, tag in _read(source, directory, layout, 0).items() if k not in left_out}
-    out = bytearray(target)
-    start = _append_directory(out, _read(target, first, layout, 0) | copied, layout)
-    struct.pack_into(layout.offset, out, layout.first, start)
-    return out
+    end = Appendix(len(target))
+    start = _append_directory(end, _read(target, first, layout, 0) | copied, layout)
+    pixels = layout.first + layout.inline
+    return [target[: layout.first], struct.pack(layout.offset, start), memoryview(target)[pixels:], end.data]
 
 
 def _read(data: bytes, at: int, layout: Layout, depth: int) -> dict[int, Tag]:
@@ -114,24 +136,16 @@ def _read_tag(data: bytes, at: int, layout: Layout, depth: int) -> tuple[int, Ta
     return number, Tag(kind, count, value, children) if children else None
 
 
-def _append_directory(out: bytearray, tags: dict[int, Tag], layout: Layout) -> int:
+def _append_directory(end: Appendix, tags: dict[int, Tag], layout: Layout) -> int:
     """Append values and then the directory; returns its offset."""
     fields = bytearray()
     for number, tag in sorted(tags.items()):
         kind, count, value = tag.kind, tag.count, tag.value
         if tag.children is not None:
             kind, count = layout.offset_kind, 1
-            value = struct.pack(layout.offset, _append_directory(out, tag.children, layout))
+            value = struct.pack(layout.offset, _append_directory(end, tag.children, layout))
         elif len(value) > layout.inline:
-            value = struct.pack(layout.offset, _append(out, value))
+            value = struct.pack(layout.offset, end.append(value))
         fields += struct.pack(layout.tag, number, kind, count, value)
     no_more = struct.pack(layout.offset, 0)
-    return _append(out, struct.pack(layout.number_of_tags, len(tags)) + fields + no_more)
-
-
-def _append(out: bytearray, data: bytes) -> int:
-    """Append at an even offset, which is returned."""
-    out += b"\0" * (len(out) % 2)
-    at = len(out)
-    out += data
-    return at
+    return end.append(struct.pack(layout.number_of_tags, len(tags)) + fields + no_more)

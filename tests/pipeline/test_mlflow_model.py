@@ -136,7 +136,7 @@ def test_logged_model_works_with_its_own_code_and_requirements_alone(logged, tmp
         for module, owners in packages_distributions().items()
         if not needed & {canonicalize_name(owner) for owner in owners} and module != "degrain"
     ]
-    assert {"dvc", "pooch"} <= set(missing)
+    assert {"dvc", "pooch", "skimage"} <= set(missing)
     np.save(tmp_path / "noisy.npy", noisy_image(37, 51)[None])
     variables = {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     process = python(ELSEWHERE, tmp_path, str(model), *missing, PYTHONPATH="", **variables)

@@ -63,6 +63,19 @@ def test_stored_pixels_are_restored_as_the_float_image_is(monkeypatch, name, dty
         np.testing.assert_array_equal(found, before)
 
 
+@every_generator
+@pytest.mark.parametrize("ensemble", [False, True])
+@pytest.mark.parametrize("size", [(1, 1), (37, 51), (16, 90), (90, 16), (70, 70)])
+@pytest.mark.parametrize("tile", [16, 40])
+def test_pixels_may_be_overwritten_by_their_restoration(monkeypatch, name, ensemble, size, tile):
+    """Though later tiles see some of the earlier ones: up to three rows of them at the smaller size."""
+    monkeypatch.setattr(restore, "TILE_PX", tile)
+    network, pixels = restorer(name, ensemble=ensemble), stored((*size, 3), np.uint8)
+    expected = network.restore_stored(pixels, 0.1, 0.7)
+    assert network.restore_stored(pixels, 0.1, 0.7, out=pixels) is pixels
+    np.testing.assert_array_equal(pixels, expected)
+
+
 def test_the_noise_of_all_tiles_is_the_noise_of_the_image(monkeypatch):
     network, pixels = restorer("unet"), stored((60, 50, 3), np.uint8)
     expected = network.restore_stored(pixels, noise_level(pixels))
