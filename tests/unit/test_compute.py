@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -35,11 +37,21 @@ def test_precision_is_what_was_asked_for():
         assert str(engine) == f"cpu, {precision}"
 
 
-@pytest.mark.parametrize(("amx", "avx512"), [(False, False), (False, True), (True, True)])
-def test_auto_precision_goes_by_what_the_processor_reports(monkeypatch, amx, avx512):
+@pytest.mark.parametrize(
+    ("amx", "avx512", "maker", "expected"),
+    [
+        (False, False, "AuthenticAMD", torch.float32),
+        (False, True, "AuthenticAMD", torch.bfloat16),
+        (False, True, "GenuineIntel", torch.float32),
+        (True, True, "GenuineIntel", torch.bfloat16),
+    ],
+)
+def test_auto_precision_goes_by_what_the_processor_reports(monkeypatch, amx, avx512, maker, expected):
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512)
-    assert start(precision="auto").dtype == (torch.bfloat16 if amx or avx512 else torch.float32)
+    monkeypatch.setattr(Path, "read_text", lambda path, **_: f"{path} says vendor_id : {maker}")
+    monkeypatch.setattr(platform, "processor", lambda: maker)
+    assert start(precision="auto").dtype == expected
 
 
 def test_auto_device_takes_the_fastest_there_is(monkeypatch):
