@@ -16,7 +16,8 @@ from degrain.build.released import LEGS, End, released_for, released_path
 from degrain.compute import start_engine
 from degrain.errors import DegrainError
 from degrain.files import sha256_file, write_json
-from degrain.params import NoiseSection, Optimisation, Params, load_params
+from degrain.noise_params import NoiseSection
+from degrain.params import Optimisation, Params, load_params
 from degrain.tracking.history import training_minutes
 
 STAGES: dict[End, str] = {"faithful": "pretrain", "realistic": "train"}

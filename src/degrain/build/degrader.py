@@ -7,7 +7,7 @@ from torch import Tensor
 
 from degrain.build.noise import build_noise, draw_levels, level_key
 from degrain.noise import quantize
-from degrain.params import NoiseSection
+from degrain.noise_params import NoiseSection
 
 
 class Degrader:

@@ -17,7 +17,7 @@ from degrain.noise import (
     SaltPepper,
     Speckle,
 )
-from degrain.params import Noise, NoiseSection, SyntheticKind
+from degrain.noise_params import Noise, NoiseSection, SyntheticKind
 
 _WITHOUT_SETTINGS: dict[SyntheticKind, NoiseModel] = {
     "gaussian": Gaussian(),

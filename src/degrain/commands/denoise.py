@@ -1,0 +1,68 @@
+"""`degrain denoise`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from degrain.commands.arguments import Commands, count, share, sigma_255
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command."""
+    parser = commands.add_parser("denoise", help="restore images", description=_run.__doc__)
+    parser.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="images, or folders of images")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="OUT", help="folder, or a file for one image"
+    )
+    parser.add_argument(
+        "--sigma",
+        type=sigma_255,
+        default=None,
+        metavar="auto|N",
+        help="noise level in units of 255 (default: auto, estimated for each image)",
+    )
+    parser.add_argument(
+        "--strength",
+        type=share,
+        default=1.0,
+        metavar="S",
+        help="0 keeps the image, 1 is fully denoised (default: 1)",
+    )
+    parser.add_argument(
+        "--model",
+        default="faithful",
+        metavar="M",
+        help="faithful (nearest to the clean image; the default) or realistic (livelier), which come with "
+        "degrain, or the safetensors file of a generator, like models/train/generator.safetensors",
+    )
+    parser.add_argument(
+        "--ensemble",
+        action="store_true",
+        help="restore each image in its eight symmetries and average them: better, in eight times the time",
+    )
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
+    parser.add_argument("--precision", choices=["auto", "bfloat16", "float32"], default="auto")
+    parser.add_argument(
+        "--threads", type=count, default=None, metavar="N", help="processor threads (default: all cores)"
+    )
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    """Restore images of any size in png, jpg, tif or webp; format, bit depth and metadata are kept."""
+    # Imported late: torch takes a second that `degrain --help` need not wait.
+    from degrain.compute import available_threads, start_engine
+    from degrain.denoise import denoise_paths
+    from degrain.params import Compute
+    from degrain.restorers import load_restorer
+
+    threads = options.threads or available_threads()
+    engine = start_engine(Compute(device=options.device, precision=options.precision, threads=threads))
+    restorer = load_restorer(options.model, engine, ensemble=options.ensemble)
+    sigma = None if options.sigma is None else options.sigma / 255
+    failures = denoise_paths(options.inputs, options.output, restorer, sigma=sigma, strength=options.strength)
+    for failure in failures:
+        print(f"degrain: {failure}", file=sys.stderr)
+    return 1 if failures else 0

@@ -1,0 +1,22 @@
+"""`degrain table`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from degrain.commands.arguments import Commands
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command."""
+    parser = commands.add_parser("table", help="print the results of the last evaluation")
+    parser.set_defaults(run=_run)
+
+
+def _run(_: argparse.Namespace) -> int:
+    """Print the result table with the speeds."""
+    from degrain.evaluation.tables import result_table
+
+    print(result_table(Path("reports")), end="")
+    return 0
