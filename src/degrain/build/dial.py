@@ -1,0 +1,41 @@
+"""From the most faithful restoration to the most realistic one, by interpolating two networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from degrain.build.generator import load_generator
+from degrain.errors import DegrainError
+
+
+def load_between(faithful: Path, realistic: Path, dial: float) -> tuple[nn.Module, int]:
+    """The network between two end points of one training, and the channels of its images.
+
+    Parameters
+    ----------
+    faithful, realistic : files of generators; the second was trained on from the first.
+    dial : in [0, 1], the share of the realistic weights.
+
+    Raises
+    ------
+    DegrainError : a file holds no generator, the two are different networks, or the dial is out of range.
+
+    Source: Wang et al., "ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks", 2018,
+    section 3.4, network interpolation.
+    """
+    if not 0 <= dial <= 1:
+        msg = f"dial = {dial}; expected a number from 0 (most faithful) to 1 (most realistic)"
+        raise DegrainError(msg)
+    network, channels = load_generator(faithful)
+    other, _ = load_generator(realistic)
+    mine, theirs = network.state_dict(), other.state_dict()
+    if {name: value.shape for name, value in mine.items()} != {
+        name: value.shape for name, value in theirs.items()
+    }:
+        msg = f"{faithful}, {realistic}: expected two end points of one network; they are different networks"
+        raise DegrainError(msg)
+    network.load_state_dict({name: torch.lerp(mine[name], theirs[name], dial) for name in mine})
+    return network, channels
