@@ -164,6 +164,7 @@ class Optimisation(Section):
     steps: PositiveInt
     batch_size: PositiveInt
     patch_size: PositiveInt
+    optimizer: Literal["adamw", "muon"]
     lr: PositiveFloat
     weight_decay: NonNegativeFloat
     warmup_steps: NonNegativeInt

@@ -89,6 +89,7 @@ def stopping_before(plan, step):
     [
         ("pretrain", {}),
         ("pretrain", {"model": {"generator": "dncnn"}}),
+        ("pretrain", {"pretrain": {"optimizer": "muon"}}),
         ("train", {}),
         ("train", {"train": {"discriminator": {"kind": "patchgan", "conditional": True}}}),
         ("train", {"train": STABILISED}),

@@ -14,6 +14,7 @@ from degrain.data.noisy import Image, NoisySet
 from degrain.data.patches import CropDataset, PairDataset, PatchDataset
 from degrain.params import Optimisation, Params
 from degrain.training.ema import Ema
+from degrain.training.muon import Muon
 from degrain.training.state import Player, TrainState
 from degrain.training.validation import Validator
 
@@ -51,12 +52,19 @@ def start_state(
 ) -> TrainState:
     """A training at step 0."""
     network = engine.place(generator).train()
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=settings.lr, betas=BETAS, weight_decay=settings.weight_decay, fused=True
-    )
     return TrainState(
         engine,
-        Player(network, optimizer, settings.lr, settings.gradient_clip),
+        Player(network, _optimizer(network, settings, engine), settings.lr, settings.gradient_clip),
         Ema(network, half_life_images=settings.ema_half_life_images),
         discriminator,
     )
+
+
+def _optimizer(network: nn.Module, settings: Optimisation, engine: Engine) -> torch.optim.Optimizer:
+    """The one that the params name."""
+    lr, decay = settings.lr, settings.weight_decay
+    match settings.optimizer:
+        case "adamw":
+            return torch.optim.AdamW(network.parameters(), lr, BETAS, weight_decay=decay, fused=True)
+        case "muon":
+            return Muon(network, lr, weight_decay=decay, dtype=engine.dtype)
