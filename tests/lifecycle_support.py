@@ -26,7 +26,7 @@ from support import ROOT, SMALL, merged
 if TYPE_CHECKING:
     pass
 
-SIZE = 136  # pixels; each image is one block of the bootstrap
+SIZE = 72  # pixels
 PARAMS: dict[str, Any] = merged(
     SMALL,
     {

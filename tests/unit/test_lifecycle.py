@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from degrain import cli
+from degrain.errors import DegrainError
 from degrain.files import read_image, sha256_file
 from degrain.lifecycle import moves
 from degrain.lifecycle.evaluated import WEIGHTS
@@ -256,50 +257,62 @@ def crash_at(monkeypatch, owner, name, call):
     monkeypatch.setattr(owner, name, until)
 
 
-STEPS = [
-    ("begin_move", 1),
-    ("set_registered_model_alias", 1),
-    ("set_registered_model_alias", 2),
-    ("remember", 1),
-    ("finish_move", 1),
-]
-
-
-@pytest.fixture
-def two_champions(project):
-    degrain("promote")
-    train()
-    degrain("promote")
-    return project
-
-
-def interrupt(monkeypatch, step, call, *command):
+def interrupt(monkeypatch, step, call, command):
     import mlflow
 
     owner = {"remember": moves, "set_registered_model_alias": mlflow.MlflowClient}.get(step, Registry)
     with monkeypatch.context() as patch:
         crash_at(patch, owner, step, call)
         with pytest.raises(Crash):
-            cli.main(command)
+            command()
 
 
-@pytest.mark.parametrize(("step", "call"), STEPS)
-def test_rolling_back_may_be_repeated_after_a_crash(two_champions, monkeypatch, step, call):
-    interrupt(monkeypatch, step, call, "rollback")
-    degrain("rollback")
+@pytest.fixture
+def registry(tmp_path, monkeypatch):
+    """Two versions, the second the champion; what they hold does not matter here."""
+    from degrain.tracking.store import open_store
+
+    enter_project(tmp_path, monkeypatch)
+    store = open_store(f"sqlite:///{tmp_path / 'mlflow.db'}", "degrain")
+    store.client.create_registered_model("degrain-rgb")
+    for _ in range(2):
+        store.client.create_model_version("degrain-rgb", "somewhere")
+    registry = Registry(store, "degrain-rgb")
+    moves.move(registry, registry.get("2"), registry.get("1"), moves.history_row("promoted", "degrain-rgb"))
+    return registry
+
+
+@pytest.mark.parametrize(
+    ("step", "call"),
+    [
+        ("begin_move", 1),
+        ("set_registered_model_alias", 1),
+        ("set_registered_model_alias", 2),
+        ("remember", 1),
+        ("finish_move", 1),
+    ],
+)
+def test_rolling_back_may_be_repeated_after_a_crash(registry, monkeypatch, step, call):
+    interrupt(monkeypatch, step, call, lambda: moves.roll_back(registry))
+    champion, previous = moves.roll_back(registry)
+    assert (champion.number, previous.number) == ("1", "2")
     assert aliases() == {"champion": "1", "previous": "2"}
-    assert [row["action"] for row in history()] == ["promoted", "promoted", "rolled back"]
+    assert [row["action"] for row in history()] == ["promoted", "rolled back"]
+
+
+def test_rolling_back_needs_two_champions(registry):
+    registry.client.delete_registered_model_alias("degrain-rgb", "previous")
+    with pytest.raises(DegrainError, match="version 2 is the only champion so far"):
+        moves.roll_back(registry)
 
 
 def test_promotion_may_be_repeated_after_a_crash(project, monkeypatch):
     degrain("promote")
     train()
-    for done, (step, call) in enumerate(STEPS):
-        interrupt(monkeypatch, step, call, "promote")
-        degrain("promote")
-        assert aliases() == {"champion": "2", "previous": "1"}
-        assert [row["action"] for row in history()].count("promoted") == 2 + done
-        degrain("rollback")
+    interrupt(monkeypatch, "set_registered_model_alias", 2, lambda: cli.main(["promote"]))
+    degrain("promote")
+    assert aliases() == {"champion": "2", "previous": "1"}
+    assert [row["action"] for row in history()] == ["promoted", "promoted"]
     assert set(versions()) == {"1", "2"}
 
 
