@@ -64,13 +64,15 @@ def git_tags() -> dict[str, str]:
     return {"git.commit": commit, "git.dirty": dirty}
 
 
-def deliver_description(session: Session, stage: str, params: Params, hashes: dict[str, str]) -> None:
-    """Send the params and the data sets, unless the run has them: MLflow lets no param change."""
+def deliver_description(
+    session: Session, stage: str, params: Mapping[str, str], hashes: Mapping[str, str]
+) -> None:
+    """Send params, as `flatten` gives them, and data sets, unless the run has them: no param can change."""
     from mlflow.entities import Dataset, DatasetInput, InputTag, Param
 
     if session.client.get_run(session.run_id).data.params:
         return
-    entries = [Param(*setting) for setting in flatten(params, stage).items()]
+    entries = [Param(*setting) for setting in params.items()]
     for start in range(0, len(entries), PARAMS_AT_ONCE):
         session.client.log_batch(session.run_id, params=entries[start : start + PARAMS_AT_ONCE])
     context = InputTag("mlflow.data.context", "testing" if stage == "evaluate" else "training")

@@ -6,21 +6,11 @@ from pathlib import Path
 
 from degrain.files import sha256_file
 from degrain.params import Params
-from degrain.tracking.describe import deliver_description, describe, sha256_files
-from degrain.tracking.generator import deliver_generator
-from degrain.tracking.session import Session
+from degrain.tracking.describe import deliver_description, describe, flatten, sha256_files
+from degrain.tracking.generator import deliver_generator, logged_model_of
+from degrain.tracking.session import Session, Unwatched
 from degrain.tracking.start import DATA
 from degrain.tracking.store import Store
-
-
-class _Unwatched:
-    """No monitor: nothing is computed."""
-
-    def start(self) -> None:
-        """Do nothing."""
-
-    def finish(self) -> None:
-        """Do nothing."""
 
 
 def logged_model(store: Store, weights: Path, params: Params) -> tuple[str, str]:
@@ -40,22 +30,17 @@ def _known(store: Store, sha256: str) -> tuple[str, str] | None:
         order_by=["attributes.start_time DESC"],
     )
     for run in runs:
-        models = store.client.search_logged_models(
-            [store.experiment_id], filter_string=f"source_run_id = '{run.info.run_id}'"
-        )
-        ready = [model for model in models if str(model.status) == "READY"]
-        if ready:
-            return run.info.run_id, ready[0].model_id
+        model_id = logged_model_of(store, run.info.run_id)
+        if model_id:
+            return run.info.run_id, model_id
     return None
 
 
 def _log(store: Store, weights: Path, sha256: str, params: Params) -> tuple[str, str]:
     hashes = sha256_files(DATA)
     tags = describe("train", hashes) | {"mlflow.runName": "registered", "model.sha256": sha256}
-    session = Session(
-        store, store.client.create_run(store.experiment_id, tags=tags).info.run_id, _Unwatched()
-    )
-    deliver_description(session, "train", params, hashes)
+    session = Session(store, store.client.create_run(store.experiment_id, tags=tags).info.run_id, Unwatched())
+    deliver_description(session, "train", flatten(params, "train"), hashes)
     model_id = deliver_generator(session, weights)
     session.end("FINISHED")
     return session.run_id, model_id

@@ -18,8 +18,8 @@ from degrain.tracking.store import (
     open_store,
     project_root,
     require_answer,
+    told,
     tracking_uri,
-    without_login,
 )
 
 if TYPE_CHECKING:
@@ -77,19 +77,11 @@ def open_registry(params: Params) -> Iterator[Registry]:
     ------
     DegrainError : the store does not answer, or refuses something.
     """
-    from mlflow.exceptions import MlflowException
-
     uri = tracking_uri(project_root(Path.cwd()))
-    try:
+    with told(uri):
         require_answer(uri)
         store = open_store(uri, params.tracking.experiment)
         yield Registry(store, registered_name(params.data.channels))
-    except (MlflowException, ConnectionError) as error:
-        msg = (
-            f"MLflow at {without_login(uri)}: {error}; expected a store that answers: start the server, or "
-            "name another in MLFLOW_TRACKING_URI"
-        )
-        raise DegrainError(msg) from error
 
 
 class Registry:
