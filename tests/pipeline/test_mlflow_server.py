@@ -1,16 +1,10 @@
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
 
 import pytest
 
-from mlflow_support import opened_by_two_at_once, python
+from mlflow_support import python, running_server, stop
 from support import ROOT
 
 pytestmark = pytest.mark.slow
@@ -33,60 +27,20 @@ with training_run("pretrain", params, Path(sys.argv[1]), data=[]) as run:
 """
 
 
+SYNC = "import sys; from degrain.cli import main; sys.exit(main(['sync']))"
+
+
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def home(tmp_path_factory):
+    """The folder of the server."""
+    return tmp_path_factory.mktemp("server")
+
+
+@pytest.fixture(scope="module")
+def server(home):
     """A real server: its address and its process."""
-    folder = tmp_path_factory.mktemp("server")
-    (folder / "server.db").write_bytes(opened_by_two_at_once()[0])
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "server",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--workers",
-        "1",
-    ]
-    command += [
-        "--backend-store-uri",
-        "sqlite:///server.db",
-        "--artifacts-destination",
-        str(folder / "artifacts"),
-    ]
-    variables = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            command, cwd=folder, env=os.environ | variables, stdout=log, stderr=log, start_new_session=True
-        )
-    try:
-        wait_until_it_answers(f"http://127.0.0.1:{port}/health", process, folder / "log")
-        yield f"http://127.0.0.1:{port}", process
-    finally:
-        stop(process)
-
-
-def wait_until_it_answers(address, process, log):
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            urllib.request.urlopen(address, timeout=1).close()
-        except OSError:
-            time.sleep(0.2)
-        else:
-            return
-    pytest.fail(f"the server did not start:\n{log.read_text()}")
-
-
-def stop(process):
-    """End the server and the workers that it has started."""
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    with running_server(home) as started:
+        yield started
 
 
 def train(server, folder, name):
@@ -114,8 +68,10 @@ def test_two_clients_may_begin_at_once(server, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["first", "second"]
 
 
-def test_training_outlives_its_server(server, tmp_path):
+def test_training_outlives_its_server_and_sends_the_rest_later(server, home, tmp_path):
     """Stops the server: the last test here."""
+    import mlflow
+
     address, process = server
     client = train(address, tmp_path, "interrupted")
     assert client.stdout.readline() == "waiting\n"
@@ -126,4 +82,18 @@ def test_training_outlives_its_server(server, tmp_path):
     assert complaint.count("\n") == 1
     assert f"MLflow at {address} cannot be used" in complaint
     assert time.monotonic() - started < 20
-    assert list(tmp_path.iterdir()) == [tmp_path / "interrupted"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".checkpoints", "interrupted"]
+
+    with running_server(home, port=int(address.rpartition(":")[2])):
+        for said in ("pretrain: 2 entries sent", "nothing waits"):
+            out, complaint = python(SYNC, tmp_path, MLFLOW_TRACKING_URI=address).communicate()
+            assert (said in out, complaint) == (True, "")
+        store = mlflow.MlflowClient(address)
+        [run] = store.search_runs(
+            [store.get_experiment_by_name("degrain").experiment_id],
+            "tags.mlflow.runName = 'pretrain'",
+            max_results=1,
+        )
+        points = store.get_metric_history(run.info.run_id, "pixel")
+        assert [point.step for point in points] == list(range(1, 1002))
+        assert run.info.status == "FINISHED"

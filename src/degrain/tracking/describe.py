@@ -49,10 +49,11 @@ def describe(stage: str, hashes: Mapping[str, str]) -> dict[str, str]:
         tags["data.sha256"] = _sha256_of_all(hashes)
     if experiment:
         tags["dvc.exp"] = experiment
-    return tags | _git_tags()
+    git = git_tags()
+    return tags | git | ({"mlflow.source.git.commit": git["git.commit"]} if git else {})
 
 
-def _git_tags() -> dict[str, str]:
+def git_tags() -> dict[str, str]:
     """The commit at work, and whether what git keeps differs from it."""
     commit = _git("rev-parse", "HEAD")
     if not commit:
@@ -60,16 +61,18 @@ def _git_tags() -> dict[str, str]:
     others = (f":(exclude){path}" for path in MADE_HERE)
     changes = _git("status", "--porcelain", "--untracked-files=no", "--", ".", *others)
     dirty = json.dumps(bool(changes))
-    return {"mlflow.source.git.commit": commit, "git.commit": commit, "git.dirty": dirty}
+    return {"git.commit": commit, "git.dirty": dirty}
 
 
-def deliver_description(session: Session, stage: str, params: Params, hashes: dict[str, str]) -> None:
-    """Send the params and the data sets, unless the run has them: MLflow lets no param change."""
+def deliver_description(
+    session: Session, stage: str, params: Mapping[str, str], hashes: Mapping[str, str]
+) -> None:
+    """Send params, as `flatten` gives them, and data sets, unless the run has them: no param can change."""
     from mlflow.entities import Dataset, DatasetInput, InputTag, Param
 
     if session.client.get_run(session.run_id).data.params:
         return
-    entries = [Param(*setting) for setting in flatten(params, stage).items()]
+    entries = [Param(*setting) for setting in params.items()]
     for start in range(0, len(entries), PARAMS_AT_ONCE):
         session.client.log_batch(session.run_id, params=entries[start : start + PARAMS_AT_ONCE])
     context = InputTag("mlflow.data.context", "testing" if stage == "evaluate" else "training")
@@ -82,8 +85,8 @@ def deliver_description(session: Session, stage: str, params: Params, hashes: di
 
 
 def flatten(params: Params, stage: str) -> dict[str, str]:
-    """Every setting that a stage can depend on, by dotted name: all but the later stages' sections."""
-    values = params.model_dump(mode="json", exclude=set(STAGES[STAGES.index(stage) + 1 :]))
+    """Every setting that a stage can depend on, by dotted name: all but what comes after it."""
+    values = params.model_dump(mode="json", exclude={*STAGES[STAGES.index(stage) + 1 :], "promote"})
     return dict(_dotted(values))
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from degrain.tracking.session import Session
+from degrain.tracking.store import Store
 
 PACKAGE = Path(__file__).parents[1]
 CODE = PACKAGE / "mlflow_model.py"  # MLflow runs this file; nothing here imports it
@@ -33,33 +34,46 @@ REQUIREMENTS = (
 )
 
 
-def deliver_generator(session: Session, weights: Path) -> None:
-    """Log a generator's safetensors file with the code that runs it.
+def deliver_generator(session: Session, weights: Path, package: Path = PACKAGE) -> str:
+    """Log a generator's safetensors file with the code that runs it; returns the id of the logged model.
 
     The package goes along with the weights, so that the model loads where degrain is not installed
     and keeps its meaning when the code moves on.
+
+    Parameters
+    ----------
+    package : the folder of the code.
     """
     import mlflow
     from mlflow.models import Model
 
     mlflow.set_experiment(experiment_id=session.store.experiment_id)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        code = shutil.copytree(PACKAGE, Path(folder) / PACKAGE.name, ignore=NOT_CODE)
+        code = shutil.copytree(package, Path(folder) / PACKAGE.name, ignore=NOT_CODE)
         # The first is about classes of MLflow's own; an example would only repeat the signature.
         for message in (".*Any type hint is inferred as AnyType", ".*input example was not provided"):
             warnings.filterwarnings("ignore", message=message, category=UserWarning)
         # mlflow.pyfunc.log_model is the same for an active run, which ours is not: that would end it.
-        Model.log(
+        logged = Model.log(
             None,
             mlflow.pyfunc,
             name="generator",
             run_id=session.run_id,
-            python_model=str(CODE),
+            python_model=str(package / CODE.name),
             artifacts={"weights": str(weights)},
             code_paths=[str(code)],
             signature=_signature(),
             pip_requirements=_requirements(),
         )
+    return str(logged.model_id)
+
+
+def logged_model_of(store: Store, run_id: str) -> str | None:
+    """The id of the model that a run has logged, whole; None if there is none."""
+    models = store.client.search_logged_models(
+        [store.experiment_id], filter_string=f"source_run_id = '{run_id}'"
+    )
+    return next((str(model.model_id) for model in models if str(model.status) == "READY"), None)
 
 
 def _requirements() -> list[str]:

@@ -5,31 +5,21 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from degrain.files import from_float, sha256_file
-from degrain.tracking.generator import deliver_generator
-from degrain.tracking.session import Outbox, Session
+from degrain.tracking.entries import End, File, Generator, Picture, Point, Points, Table, Tags
+from degrain.tracking.session import Outbox
 
 if TYPE_CHECKING:
     import pandas as pd
 
 BATCH_POINTS = 900  # MLflow takes 1000 at once
 SEND_EVERY_S = 15.0
-
-
-class Point(NamedTuple):
-    """One value of one curve."""
-
-    name: str
-    value: float
-    time_ms: int
-    step: int
 
 
 class Run:
@@ -46,7 +36,7 @@ class Run:
 
     def log_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
         """Add a point to each of several curves."""
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = _now_ms()
         self._points += [Point(name, float(value), now_ms, step) for name, value in metrics.items()]
         if len(self._points) >= BATCH_POINTS or time.monotonic() > self._sent_at_s + SEND_EVERY_S:
             self.flush()
@@ -55,15 +45,15 @@ class Run:
         """Show an image (H, W, C) in [0, 1] in the picture panel, which has a slider for steps."""
         key = re.sub(r"[^A-Za-z0-9_. -]", "_", name)  # MLflow takes no others
         pixels = from_float(np.nan_to_num(image), np.dtype(np.uint8))
-        self._outbox.put(partial(_deliver_picture, key=key, step=step, pixels=pixels))
+        self._outbox.put(Picture(key, step, pixels))
 
     def log_table(self, name: str, frame: pd.DataFrame) -> None:
         """Keep a table that the run's page shows, to be sorted and filtered there."""
-        self._outbox.put(lambda session: session.client.log_table(session.run_id, frame, f"{name}.json"))
+        self._outbox.put(Table(name, frame))
 
     def log_artifact(self, path: Path, folder: str | None = None) -> None:
         """Keep a file with the run, in a folder of its artifacts."""
-        self._outbox.put(lambda session: session.client.log_artifact(session.run_id, str(path), folder))
+        self._outbox.put(File(path, folder))
 
     def log_generator(self, weights: Path) -> None:
         """Log a generator as a model that MLflow can load and serve, and tag the run with its hash.
@@ -73,40 +63,24 @@ class Run:
         weights : the finished safetensors file, as `degrain.build.generator.save_generator` writes it.
         """
         self.set_tags({"model.sha256": sha256_file(weights)})
-        self._outbox.put(partial(deliver_generator, weights=weights))
+        self._outbox.put(Generator(weights))
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Tag the run."""
-        self._outbox.put(partial(_deliver_tags, tags=dict(tags)))
+        self._outbox.put(Tags(dict(tags)))
 
     def close(self, status: str) -> None:
         """Send what is left and end the run as FINISHED, FAILED or KILLED."""
         self.flush()
-        self._outbox.put(lambda session: session.end(status), is_last=True)
+        self._outbox.put(End(status, _now_ms()), is_last=True)
 
     def flush(self) -> None:
         """Send the points collected so far."""
         self._sent_at_s = time.monotonic()
         for start in range(0, len(self._points), BATCH_POINTS):
-            batch = self._points[start : start + BATCH_POINTS]
-            self._outbox.put(partial(_deliver_points, points=batch))
+            self._outbox.put(Points(self._points[start : start + BATCH_POINTS]))
         self._points = []
 
 
-def _deliver_points(session: Session, points: list[Point]) -> None:
-    from mlflow.entities import Metric
-
-    new = [Metric(*point) for point in points if point.step > session.last_steps.get(point.name, -1)]
-    if new:
-        session.client.log_batch(session.run_id, metrics=new)
-
-
-def _deliver_picture(session: Session, key: str, step: int, pixels: NDArray[np.uint8]) -> None:
-    if (key, step) not in session.pictures:
-        session.client.log_image(session.run_id, pixels, key=key, step=step, synchronous=True)
-
-
-def _deliver_tags(session: Session, tags: dict[str, str]) -> None:
-    from mlflow.entities import RunTag
-
-    session.client.log_batch(session.run_id, tags=[RunTag(*tag) for tag in tags.items()])
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -6,18 +6,20 @@ import json
 import logging
 import platform
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from degrain.files import sha256_file, write_json
 from degrain.params import Params
-from degrain.tracking.describe import deliver_description, describe, is_gone, sha256_files
+from degrain.tracking.describe import describe, flatten, is_gone, sha256_files
+from degrain.tracking.entries import Description
 from degrain.tracking.run import Run
-from degrain.tracking.session import Monitor, Outbox, Session, is_refusal
-from degrain.tracking.store import Store, open_store, project_root, tracking_uri
+from degrain.tracking.session import Delivery, Monitor, Outbox, Session, is_refusal
+from degrain.tracking.store import Store, open_store, project_root, tracking_uri, without_login
+from degrain.tracking.unsent import Origin, write_unsent
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as StoredRun
@@ -55,7 +57,7 @@ def training_run(
     def open_run(store: Store) -> Session:
         return _continue(store, tags, remembered) or _create(store, tags, remembered)
 
-    with _follow(stage, params, hashes, open_run) as run:
+    with _follow(stage, params, hashes, tags, open_run) as run:
         yield run
 
 
@@ -80,18 +82,23 @@ def evaluation_run(
         tags["pretrained.sha256"] = sha256_file(pretrained)
 
     def open_run(store: Store) -> Session:
-        return _create(store, tags | _parent(store, tags["model.sha256"]))
+        return _create(store, tags | parent_tag(store, tags["model.sha256"]))
 
-    with _follow("evaluate", params, hashes, open_run) as run:
+    with _follow("evaluate", params, hashes, tags, open_run) as run:
         yield run
 
 
 @contextmanager
 def _follow(
-    stage: str, params: Params, hashes: dict[str, str], open_run: Callable[[Store], Session]
+    stage: str,
+    params: Params,
+    hashes: dict[str, str],
+    tags: dict[str, str],
+    open_run: Callable[[Store], Session],
 ) -> Iterator[Run]:
     """A run from its first entries to its end, whichever way the stage ends."""
-    uri = tracking_uri(project_root(Path.cwd()))
+    root, started_ms = project_root(Path.cwd()), time.time_ns() // 1_000_000
+    uri = tracking_uri(root)
 
     def open_session() -> Session:
         store = open_store(uri, params.tracking.experiment)
@@ -99,9 +106,13 @@ def _follow(
         session.monitor.start()
         return session
 
-    outbox = Outbox(uri, open_session)
-    outbox.put(partial(deliver_description, stage=stage, params=params, hashes=hashes))
-    outbox.put(lambda session: _end_killed_runs(session.store))
+    def keep(deliveries: Sequence[Delivery], run_id: str | None) -> None:
+        origin = Origin(without_login(uri), params.tracking.experiment, tags, run_id, started_ms)
+        write_unsent(root, origin, deliveries)
+
+    outbox = Outbox(uri, open_session, keep)
+    outbox.put(Description(stage, flatten(params, stage), hashes))
+    outbox.put(_KilledRuns())
     run = Run(outbox)
     try:
         yield run
@@ -112,11 +123,16 @@ def _follow(
 
 
 def _create(store: Store, tags: dict[str, str], remember_in: Path | None = None) -> Session:
-    run_id = store.client.create_run(store.experiment_id, tags=tags).info.run_id
+    run_id = create_run(store, tags)
     # By the time a store comes back, the training may have ended and its checkpoint be gone.
     if remember_in and remember_in.parent.is_dir():
         write_json(remember_in, {"run_id": run_id})
     return Session(store, run_id, _monitor(run_id))
+
+
+def create_run(store: Store, tags: dict[str, str], *, started_ms: int | None = None) -> str:
+    """Begin a run, now or at a time in milliseconds since 1970; returns its id."""
+    return str(store.client.create_run(store.experiment_id, started_ms, tags).info.run_id)
 
 
 def _continue(store: Store, tags: dict[str, str], remembered_in: Path) -> Session | None:
@@ -124,27 +140,43 @@ def _continue(store: Store, tags: dict[str, str], remembered_in: Path) -> Sessio
     run = _remembered(store, remembered_in)
     if run is None:
         return None
+    run_id = run.info.run_id
+    store.client.set_tag(run_id, "degrain.process", tags["degrain.process"])
+    store.client.update_run(run_id, "RUNNING")
+    return session_of(store, run, _monitor(run_id, continued=True))
+
+
+def session_of(store: Store, run: StoredRun, monitor: Monitor) -> Session:
+    """A session of a run that has something already."""
     client, run_id = store.client, run.info.run_id
-    client.set_tag(run_id, "degrain.process", tags["degrain.process"])
-    client.update_run(run_id, "RUNNING")
     curves = [name for name in run.data.metrics if not name.startswith("system/")]
     files = [PICTURE_FILE.fullmatch(file.path) for file in client.list_artifacts(run_id, "images")]
     return Session(
         store,
         run_id,
-        _monitor(run_id, continued=True),
-        last_steps={name: max(p.step for p in client.get_metric_history(run_id, name)) for name in curves},
+        monitor,
+        known_steps={
+            name: frozenset(point.step for point in client.get_metric_history(run_id, name))
+            for name in curves
+        },
         pictures=frozenset((file["key"], int(file["step"])) for file in files if file),
     )
 
 
 def _remembered(store: Store, file: Path) -> StoredRun | None:
+    try:
+        run_id = json.loads(file.read_text(encoding="utf-8"))["run_id"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+    return known_run(store, run_id)
+
+
+def known_run(store: Store, run_id: str) -> StoredRun | None:
+    """The run of an id, if the store has it, in this experiment and not deleted."""
     from mlflow.exceptions import MlflowException
 
     try:
-        run = store.client.get_run(json.loads(file.read_text(encoding="utf-8"))["run_id"])
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return None
+        run = store.client.get_run(run_id)
     except MlflowException as error:
         if is_refusal(error):
             return None
@@ -153,7 +185,7 @@ def _remembered(store: Store, file: Path) -> StoredRun | None:
     return run if usable else None
 
 
-def _parent(store: Store, model_sha256: str) -> dict[str, str]:
+def parent_tag(store: Store, model_sha256: str) -> dict[str, str]:
     """The tag that puts a run below the newest one that trained the model."""
     found = store.client.search_runs(
         [store.experiment_id],
@@ -164,15 +196,19 @@ def _parent(store: Store, model_sha256: str) -> dict[str, str]:
     return {"mlflow.parentRunId": found[0].info.run_id} if found else {}
 
 
-def _end_killed_runs(store: Store) -> None:
+class _KilledRuns:
     """A process that was killed could not end its run; the next one on the same machine does."""
-    running = store.client.search_runs(
-        [store.experiment_id],
-        f"attributes.status = 'RUNNING' and tags.`degrain.process` LIKE '{platform.node()}:%'",
-    )
-    for run in running:
-        if is_gone(run.data.tags["degrain.process"]):
-            store.client.set_terminated(run.info.run_id, "KILLED")
+
+    def deliver(self, session: Session) -> None:
+        """End those of this machine."""
+        store = session.store
+        running = store.client.search_runs(
+            [store.experiment_id],
+            f"attributes.status = 'RUNNING' and tags.`degrain.process` LIKE '{platform.node()}:%'",
+        )
+        for run in running:
+            if is_gone(run.data.tags["degrain.process"]):
+                store.client.set_terminated(run.info.run_id, "KILLED")
 
 
 def _monitor(run_id: str, *, continued: bool = False) -> Monitor:

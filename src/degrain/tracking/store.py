@@ -7,12 +7,15 @@ import re
 import ssl
 import urllib.error
 import urllib.request
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
+
+from degrain.errors import DegrainError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -82,6 +85,26 @@ def require_answer(uri: str) -> None:
         if not isinstance(reason, ssl.SSLError):  # MLflow has settings of its own for certificates
             msg = f"no answer ({reason})"
             raise ConnectionError(msg) from error
+
+
+@contextmanager
+def told(uri: str) -> Iterator[None]:
+    """Tell the user what goes wrong with the store at `uri`, where a command cannot do without it.
+
+    Raises
+    ------
+    DegrainError : the store does not answer, or refuses something.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except (MlflowException, ConnectionError) as error:
+        msg = (
+            f"MLflow at {without_login(uri)}: {error}; expected a store that answers: start the server, or "
+            "name another in MLFLOW_TRACKING_URI"
+        )
+        raise DegrainError(msg) from error
 
 
 def open_store(uri: str, experiment: str) -> Store:
