@@ -48,15 +48,17 @@ def write_report(
 def _parts(links: Links, against: str, decision: Path | None) -> Iterator[str]:
     results = result_table(REPORTS)
     verdict = read_decision(decision) if decision else None
+    drawn = draw_curves(links.before, CURVES)
+    curves = image("curves", links.to_present(CURVES)) if drawn else ""
+    pictures = "\n".join(_pictures(links))
     yield f"{MARKER}\n## Retraining{': ' + verdict['outcome'] if verdict else ''}\n\n"
     yield f"Compared with {against} (`{links.before[:12]}`).\n\n"
     yield section("Gate", decision_markdown(verdict) if verdict else "Not asked.")
     yield section("Params", params_table(changed_params(links.before)))
     yield section("Metrics", metrics_table(changed_metrics(links.before)))
     yield section("Results", results)
-    drawn = draw_curves(links.before, CURVES)
-    yield section("Curves", image("curves", links.to_present(CURVES)) if drawn else "")
-    yield section("Pictures", "\n".join(_pictures(links)))
+    yield section("Curves", curves)
+    yield section("Pictures", pictures)
     yield section("Runs", _runs())
 
 
