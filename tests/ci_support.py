@@ -58,11 +58,11 @@ elif words[0] == "api":
     if kind == "actions":
         print("7" if (state / "artifacts/mlflow-store").exists() else "")
     elif kind.startswith("pulls") and sends:
-        store("pulls", [*pulls, field("head")])
+        store("pulls", [*pulls, [field("head"), "open"]])
         print(len(pulls) + 1)
     elif kind.startswith("pulls"):
         head = path.partition("head=owner:")[2].partition("&")[0]
-        print(*[number for number, one in enumerate(pulls, 1) if one == head])
+        print(*[number for number, one in enumerate(pulls, 1) if one == [head, "open"]])
     elif kind == "issues" and rest.startswith("comments/"):
         comments[int(rest.partition("/")[2])][1] = field("body")
         store("comments", comments)
@@ -131,6 +131,11 @@ class Forge:
         file = self.state / name
         return json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
 
+    def close_pulls(self) -> None:
+        """What merging does to them."""
+        closed = [[head, "merged"] for head, _ in self.said("pulls")]
+        (self.state / "pulls").write_text(json.dumps(closed), encoding="utf-8")
+
     def calls(self) -> list[list[str]]:
         """What gh was asked, in order."""
         file = self.state / "calls"
@@ -142,10 +147,8 @@ class Forge:
         contexts: dict[str, Any] = {
             "github": {
                 "ref": f"refs/heads/{branch}",
-                "ref_name": branch,
                 "run_id": str(self.runs),
                 "token": "a token",
-                "event_name": event,
                 "event": payload,
             },
             "inputs": payload.get("inputs", {}),
@@ -153,62 +156,61 @@ class Forge:
             "vars": self.variables,
             "needs": {},
         }
+        about = {"GITHUB_EVENT_NAME": event, "GITHUB_REF_NAME": branch, "GITHUB_RUN_ID": str(self.runs)}
         for name, job in WORKFLOW["jobs"].items():
             if _expression(job.get("if", "True"), contexts):
-                contexts["needs"][name] = {"outputs": self._job(name, job, contexts)}
+                clone = self.checkout(f"run-{self.runs}-{name}", branch)
+                contexts["needs"][name] = {"outputs": self._job(job, clone, contexts, about)}
         return {name: job["outputs"] for name, job in contexts["needs"].items()}
 
-    def _job(self, name: str, job: dict[str, Any], contexts: dict[str, Any]) -> dict[str, str]:
-        clone = self.folder / f"run-{self.runs}-{name}"
-        _git("clone", "--quiet", "--branch", contexts["github"]["ref_name"], str(self.origin), str(clone))
-        _pretend_setup(clone)
+    def _job(
+        self, job: dict[str, Any], clone: Path, contexts: dict[str, Any], about: dict[str, str]
+    ) -> dict[str, str]:
         steps: dict[str, Any] = {}
         for step in job["steps"]:
             layers = (WORKFLOW.get("env", {}), job.get("env", {}), step.get("env", {}))
             wanted = {key: str(evaluate(value, contexts)) for layer in layers for key, value in layer.items()}
             if "run" in step:
-                outputs = self._step(step["run"], clone, wanted, contexts["github"])
+                _, outputs = self.command(step["run"], clone, **about, **wanted)
                 steps[step.get("id", "")] = {"outputs": outputs}
             elif step["uses"].startswith("actions/upload-artifact@"):
                 self._upload(clone, **step["with"])
         outputs = job.get("outputs", {})
         return {key: evaluate(value, contexts | {"steps": steps}) for key, value in outputs.items()}
 
-    def _step(
-        self, script: str, clone: Path, wanted: dict[str, str], github: dict[str, Any]
-    ) -> dict[str, str]:
-        file = self.folder / "step.sh"
+    def checkout(self, name: str, branch: str = "main") -> Path:
+        """A fresh clone, in which `make setup` finds the packages that run these tests."""
+        clone = self.folder / name
+        command = ["git", "clone", "--quiet", "--branch", branch, str(self.origin), str(clone)]
+        subprocess.run(command, check=True)
+        (clone / ".venv").mkdir()
+        for part in ("bin", "include", "lib", "lib64", "pyvenv.cfg"):
+            if (Path(sys.prefix) / part).exists():
+                (clone / ".venv" / part).symlink_to(Path(sys.prefix) / part)
+        (clone / ".venv/installed").touch()
+        return clone
+
+    def command(
+        self, script: str, clone: Path, *, code: int = 0, **variables: str
+    ) -> tuple[str, dict[str, str]]:
+        """What a step's command, which must end with `code`, prints and hands on."""
+        file, output = self.folder / "step.sh", self.folder / "output"
         file.write_text(script, encoding="utf-8")
-        output = self.folder / "output"
         output.write_text("", encoding="utf-8")
-        environment = (
-            self._environment(clone)
-            | wanted
-            | {
-                "GITHUB_ACTIONS": "true",
-                "GITHUB_REPOSITORY": REPOSITORY,
-                "GITHUB_SERVER_URL": "https://github.example",
-                "GITHUB_REF_NAME": github["ref_name"],
-                "GITHUB_EVENT_NAME": github["event_name"],
-                "GITHUB_RUN_ID": github["run_id"],
-                "GITHUB_OUTPUT": str(output),
-                "GITHUB_STEP_SUMMARY": str(self.folder / f"summary-{self.runs}"),
-            }
-        )
         done = subprocess.run(
             ["bash", "-e", str(file)],
             cwd=clone,
-            env=environment,
+            env=self._environment(clone) | variables | {"GITHUB_OUTPUT": str(output)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
         )
-        with (self.folder / f"log-{self.runs}").open("a", encoding="utf-8") as log:
-            log.write(f"--- {script}\n{done.stdout}\n")
-        assert done.returncode == 0, f"{script} ended with {done.returncode}:\n{done.stdout}"
+        with (self.folder / "log").open("a", encoding="utf-8") as log:
+            log.write(f"--- {clone.name}: {script}\n{done.stdout}\n")
+        assert done.returncode == code, f"{script} ended with {done.returncode}:\n{done.stdout}"
         lines = output.read_text(encoding="utf-8").splitlines()
-        return dict(line.split("=", 1) for line in lines)
+        return done.stdout, dict(line.split("=", 1) for line in lines)
 
     def _environment(self, clone: Path) -> dict[str, str]:
         prefixes = ("MLFLOW_", "DVC_", "GIT_", "PYTHON", "GITHUB_", "CI", "AWS_")
@@ -219,6 +221,12 @@ class Forge:
             "DVC_SITE_CACHE_DIR": str(clone / ".dvc/tmp/site"),
             "OMP_NUM_THREADS": "1",
             "GH_STATE": str(self.state),
+            "GITHUB_ACTIONS": "true",
+            "GITHUB_REPOSITORY": REPOSITORY,
+            "GITHUB_SERVER_URL": "https://github.example",
+            "GITHUB_REF_NAME": "main",
+            "GITHUB_EVENT_NAME": "push",
+            "GITHUB_STEP_SUMMARY": str(self.folder / "summary"),
         }
 
     def _upload(self, clone: Path, name: str, path: str, **_: object) -> None:
@@ -227,16 +235,3 @@ class Forge:
         for file in found:
             (self.state / "artifacts" / name).mkdir(exist_ok=True)
             shutil.copy(file, self.state / "artifacts" / name)
-
-
-def _pretend_setup(clone: Path) -> None:
-    """Let `make setup` find the packages that run these tests."""
-    (clone / ".venv").mkdir()
-    for name in ("bin", "include", "lib", "lib64", "pyvenv.cfg"):
-        if (Path(sys.prefix) / name).exists():
-            (clone / ".venv" / name).symlink_to(Path(sys.prefix) / name)
-    (clone / ".venv/installed").touch()
-
-
-def _git(*arguments: str) -> None:
-    subprocess.run(["git", *arguments], check=True)
