@@ -7,11 +7,11 @@ import sys
 from collections.abc import Sequence
 
 import degrain
-from degrain.commands import assign, denoise, export, preset, report, table
+from degrain.commands import assign, card, denoise, export, preset, promote, register, report, rollback, table
 from degrain.errors import DegrainError
 
 # In the order of `degrain --help`.
-COMMANDS = (denoise, export, table, preset, assign, report)
+COMMANDS = (denoise, export, table, preset, assign, register, promote, rollback, card, report)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

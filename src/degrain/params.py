@@ -26,6 +26,7 @@ from pydantic import (
 
 from degrain.errors import DegrainError
 from degrain.noise_params import NoiseSection
+from degrain.promote_params import Promote
 from degrain.section import Section
 from degrain.stabiliser_params import Stabilisers
 from degrain.standard_sets import check_name, refusal, sets_without_pairs
@@ -250,6 +251,7 @@ class Params(Section):
     pretrain: Pretrain
     train: Train
     evaluate: Evaluate
+    promote: Promote
     tracking: Tracking
 
     @model_validator(mode="after")

@@ -49,10 +49,11 @@ def describe(stage: str, hashes: Mapping[str, str]) -> dict[str, str]:
         tags["data.sha256"] = _sha256_of_all(hashes)
     if experiment:
         tags["dvc.exp"] = experiment
-    return tags | _git_tags()
+    git = git_tags()
+    return tags | git | ({"mlflow.source.git.commit": git["git.commit"]} if git else {})
 
 
-def _git_tags() -> dict[str, str]:
+def git_tags() -> dict[str, str]:
     """The commit at work, and whether what git keeps differs from it."""
     commit = _git("rev-parse", "HEAD")
     if not commit:
@@ -60,7 +61,7 @@ def _git_tags() -> dict[str, str]:
     others = (f":(exclude){path}" for path in MADE_HERE)
     changes = _git("status", "--porcelain", "--untracked-files=no", "--", ".", *others)
     dirty = json.dumps(bool(changes))
-    return {"mlflow.source.git.commit": commit, "git.commit": commit, "git.dirty": dirty}
+    return {"git.commit": commit, "git.dirty": dirty}
 
 
 def deliver_description(session: Session, stage: str, params: Params, hashes: dict[str, str]) -> None:
@@ -82,8 +83,8 @@ def deliver_description(session: Session, stage: str, params: Params, hashes: di
 
 
 def flatten(params: Params, stage: str) -> dict[str, str]:
-    """Every setting that a stage can depend on, by dotted name: all but the later stages' sections."""
-    values = params.model_dump(mode="json", exclude=set(STAGES[STAGES.index(stage) + 1 :]))
+    """Every setting that a stage can depend on, by dotted name: all but what comes after it."""
+    values = params.model_dump(mode="json", exclude={*STAGES[STAGES.index(stage) + 1 :], "promote"})
     return dict(_dotted(values))
 
 

@@ -33,8 +33,8 @@ REQUIREMENTS = (
 )
 
 
-def deliver_generator(session: Session, weights: Path) -> None:
-    """Log a generator's safetensors file with the code that runs it.
+def deliver_generator(session: Session, weights: Path) -> str:
+    """Log a generator's safetensors file with the code that runs it; returns the id of the logged model.
 
     The package goes along with the weights, so that the model loads where degrain is not installed
     and keeps its meaning when the code moves on.
@@ -49,7 +49,7 @@ def deliver_generator(session: Session, weights: Path) -> None:
         for message in (".*Any type hint is inferred as AnyType", ".*input example was not provided"):
             warnings.filterwarnings("ignore", message=message, category=UserWarning)
         # mlflow.pyfunc.log_model is the same for an active run, which ours is not: that would end it.
-        Model.log(
+        logged = Model.log(
             None,
             mlflow.pyfunc,
             name="generator",
@@ -60,6 +60,7 @@ def deliver_generator(session: Session, weights: Path) -> None:
             signature=_signature(),
             pip_requirements=_requirements(),
         )
+    return str(logged.model_id)
 
 
 def _requirements() -> list[str]:
