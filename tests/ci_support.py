@@ -174,7 +174,7 @@ class Forge:
                 _, outputs = self.command(step["run"], clone, **about, **wanted)
                 steps[step.get("id", "")] = {"outputs": outputs}
             elif step["uses"].startswith("actions/upload-artifact@"):
-                self._upload(clone, **step["with"])
+                self.upload(clone, **step["with"])
         outputs = job.get("outputs", {})
         return {key: evaluate(value, contexts | {"steps": steps}) for key, value in outputs.items()}
 
@@ -229,7 +229,8 @@ class Forge:
             "GITHUB_STEP_SUMMARY": str(self.folder / "summary"),
         }
 
-    def _upload(self, clone: Path, name: str, path: str, **_: object) -> None:
+    def upload(self, clone: Path, name: str, path: str, **_: object) -> None:
+        """Keep files of a clone as an artifact."""
         found = [clone / line for line in path.splitlines() if (clone / line).exists()]
         shutil.rmtree(self.state / "artifacts" / name, ignore_errors=True)
         for file in found:

@@ -234,6 +234,37 @@ def test_gitlab_is_asked_by_the_push_itself(scratch: Forge) -> None:
     assert Project(scratch.origin).git("show", "retrain/main:dvc.lock") == "two"
 
 
+def test_the_store_goes_from_run_to_run_where_there_is_no_server(scratch: Forge) -> None:
+    first = scratch.checkout("first")
+    printed, _ = scratch.command("bash .ci/retrain restore", first)
+    assert printed == "No store of MLflow was kept: a new one begins\n"
+    (first / "mlartifacts/1").mkdir(parents=True)
+    (first / "mlartifacts/1/weights").write_text("weights")
+    (first / "mlflow.db").write_text("runs")
+    scratch.command("bash .ci/retrain keep", first)
+    scratch.upload(first, name="mlflow-store", path="build/retrain/mlflow-store.tar")
+
+    second = scratch.checkout("second")
+    scratch.command("bash .ci/retrain restore", second)
+    assert (second / "mlflow.db").read_text() == "runs"
+    assert (second / "mlartifacts/1/weights").read_text() == "weights"
+
+    served = scratch.checkout("served")
+    scratch.command("bash .ci/retrain restore keep", served, MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    assert not (served / "mlflow.db").exists()
+    assert not (served / "build/retrain/mlflow-store.tar").exists()
+
+
+def test_the_cheap_check_names_what_would_run(project: Project) -> None:
+    project.git("add", ".")
+    project.git("commit", "--quiet", "--message", "trained")
+    assert "Nothing to train" in project.command("bash", ".ci/retrain", "check")
+    project.command("degrain", "set", "train.steps=3")
+    assert "To train: train, and what depends on that" in project.command("bash", ".ci/retrain", "check")
+    write_photo(project / "images/train/cat.png", "cat", 60, 120)
+    assert "To train: download, and what depends on that" in project.command("bash", ".ci/retrain", "check")
+
+
 def test_nothing_trained_proposes_nothing(scratch: Forge) -> None:
     clone = scratch.checkout("clone")
     printed, _ = scratch.command("bash .ci/retrain propose", clone)
