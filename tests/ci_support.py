@@ -52,17 +52,17 @@ if words[:2] == ["run", "download"]:
     shutil.copytree(state / "artifacts" / words[words.index("--name") + 1], words[-1], dirs_exist_ok=True)
 elif words[0] == "api":
     path = next(word for word in words[1:] if word.startswith("repos/")).removeprefix("repos/{repository}/")
-    sends = any(word in ("-f", "-F") for word in words)
+    sends = any(word in ("-f", "-F") for word in words) and "GET" not in words
     kind, _, rest = path.partition("/")
     pulls, comments = load("pulls"), load("comments")
     if kind == "actions":
         print("7" if (state / "artifacts/mlflow-store").exists() else "")
-    elif kind.startswith("pulls") and sends:
+    elif kind == "pulls" and sends:
         store("pulls", [*pulls, [field("head"), "open"]])
         print(len(pulls) + 1)
-    elif kind.startswith("pulls"):
-        head = path.partition("head=owner:")[2].partition("&")[0]
-        print(*[number for number, one in enumerate(pulls, 1) if one == [head, "open"]])
+    elif kind == "pulls":
+        wanted = [field("head").removeprefix("owner:"), field("state")]
+        print(*[number for number, one in enumerate(pulls, 1) if one == wanted])
     elif kind == "issues" and rest.startswith("comments/"):
         comments[int(rest.partition("/")[2])][1] = field("body")
         store("comments", comments)
