@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -13,9 +14,12 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import skimage.data
 
 from ci_support import MARKER, Forge
+from degrain.files import write_image
 from mlflow_support import opened_by_two_at_once
 from pipeline_support import Project, create_project, kill_group, write_photo
 from support import ROOT
@@ -277,22 +281,29 @@ def test_an_unknown_step_is_an_error(scratch: Forge) -> None:
     assert "pull: no such step; expected: restore update check" in printed
 
 
-@pytest.mark.parametrize(("code", "event"), [(0, None), (4, "drift"), (1, None)])
-def test_drift_alone_asks_for_a_training(scratch: Forge, code: int, event: str | None) -> None:
+def shoot(folder: Path, sigma_255: float) -> None:
+    """Photographs of many scenes by a camera with this noise."""
+    random = np.random.default_rng(int(sigma_255))
+    for index, (top, left) in enumerate(itertools.product((0, 128), (0, 96, 192, 288))):
+        clean = skimage.data.astronaut()[top : top + 96, left : left + 96]
+        noisy = clean + random.normal(0, sigma_255, clean.shape)
+        write_image(folder / f"{index}.png", (noisy / 255).astype(np.float32))
+
+
+def test_drift_alone_asks_for_a_training(scratch: Forge) -> None:
     clone = scratch.checkout("clone")
-    (clone / "bin").mkdir()
-    (clone / "bin/degrain").write_text(f"#!/bin/sh\nexit {code}\n")
-    (clone / "bin/degrain").chmod(0o755)
-    command = 'PATH="$PWD/bin:$PATH" bash .ci/drift incoming --reference known'
-    scratch.command(command, clone, code=code % 4, PARAMS="seed=1; $(id)")
-    if event:
-        [call] = scratch.calls()
-        assert call[1:] == [
-            "repos/owner/photos/dispatches",
-            "-f",
-            "event_type=drift",
-            "-f",
-            "client_payload[params]=seed=1; $(id)",
-        ]
-    else:
-        assert not (scratch.state / "calls").exists()
+    shoot(clone / "known", 10)
+    shoot(clone / "incoming", 25)
+
+    def check(images: str) -> None:
+        command = f"bash .ci/drift {images} --reference known"
+        settings = {"PARAMS": "noise.gaussian.train=[0,75] $(id)", "PYTHONPATH": str(ROOT / "src")}
+        scratch.command(command, clone, **settings)
+
+    check("known")
+    assert not (scratch.state / "calls").exists()
+    check("incoming")
+    [call] = scratch.calls()
+    assert call[1] == "repos/owner/photos/dispatches"
+    assert "event_type=drift" in call
+    assert "client_payload[params]=noise.gaussian.train=[0,75] $(id)" in call
