@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test check ui benchmark benchmark-train bm3d lock clean
+.PHONY: help setup repro retrain test check ui benchmark benchmark-train bm3d lock clean
 
 # The first Python here that will do; or name one: make repro PYTHON=python3.13
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python; do \
@@ -50,14 +50,23 @@ repro: $(INSTALLED) ## run what changed of the pipeline, print the results
 	@echo 'Report:                         reports/table.md, reports/pictures/'
 	@echo 'Curves in a browser:            $(VENV)/bin/dvc plots show --open'
 
+# The steps of .ci/retrain; docs/retraining.md has those for cron.
+STEPS ?= restore update check train gate report
+retrain: $(INSTALLED) ## train anew what changed, ask the gate, write a report; PARAMS='KEY=VALUE ...' sets params
+	@$(RUN) bash .ci/retrain $(STEPS)
+	@echo 'Report: build/retrain/report.md'
+
 test: $(INSTALLED) ## run the tests; ARGS='-m slow' and the like go to pytest
 	@$(RUN) python -m pytest $(ARGS)
 
-check: $(INSTALLED) ## lint, format, types, layers
+check: $(INSTALLED) ## lint, format, types, layers, the files of the CIs
 	@$(RUN) ruff check
 	@$(RUN) ruff format --check
 	@$(RUN) mypy
 	@$(RUN) PYTHONPATH=src lint-imports --no-logo
+	@$(RUN) check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(RUN) check-jsonschema --builtin-schema vendor.gitlab-ci --data-transform gitlab-ci .gitlab-ci.yml
+	@$(RUN) zizmor --offline --quiet .github/workflows
 
 # The job executor serves nothing here, and starts slowly.
 ui: export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false

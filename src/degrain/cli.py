@@ -7,15 +7,32 @@ import sys
 from collections.abc import Sequence
 
 import degrain
-from degrain.commands import card, denoise, export, preset, promote, register, rollback, sync, table
+from degrain.commands import (
+    assign,
+    card,
+    denoise,
+    drift,
+    export,
+    preset,
+    promote,
+    register,
+    report,
+    rollback,
+    sync,
+    table,
+)
 from degrain.errors import DegrainError
 
 # In the order of `degrain --help`.
-COMMANDS = (denoise, export, table, preset, register, promote, rollback, card, sync)
+COMMANDS = (
+    *(denoise, export),
+    *(table, report, preset, assign),
+    *(register, promote, rollback, card, sync, drift),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit code: 0 done, 1 some of it failed, 2 it could not start."""
+    """Run the command; returns the exit code: 0 done, 1 some of it failed, 2 it could not start, 4 drift."""
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))

@@ -45,14 +45,14 @@ def noise_level(noisy: NDArray[Any]) -> float:
     -------
     On the image's scale; 0 for a constant image and for one too small to tell.
     """
-    patches = _patches(noisy, FLAT_SIDE_PX)
+    patches = grid_patches(noisy, FLAT_SIDE_PX)
     varied = np.ptp(patches, axis=(0, 2, 3)) > 0
     if not varied.any():
         return 0.0
     flat = flat_level(patches[:, varied])
     if varied.sum() == 1:
         return flat
-    joint = joint_level(_patches(noisy, JOINT_SIDE_PX)[:, varied])
+    joint = joint_level(grid_patches(noisy, JOINT_SIDE_PX)[:, varied])
     return joint if joint >= LEAST_AGREEMENT * flat else flat
 
 
@@ -112,8 +112,18 @@ def joint_level(patches: Patches) -> float:
     return float(np.sqrt(next(noise, eigenvalues[:1]).mean()))
 
 
-def _patches(image: NDArray[Any], side_px: int) -> Patches:
-    """(N, C, height, width): at most MOST_PATCHES on a grid, with sides that fit into the image."""
+def grid_patches(image: NDArray[Any], side_px: int) -> Patches:
+    """Overlapping patches of an image, for statistics.
+
+    Parameters
+    ----------
+    image : (H, W, C), floats or the integers of a file.
+    side_px : of a patch; less where the image is smaller.
+
+    Returns
+    -------
+    (N, C, height, width) in [0, 1]: N is at most MOST_PATCHES, on a regular grid.
+    """
     height, width = (min(side_px, side) for side in image.shape[:2])
     windows = np.lib.stride_tricks.sliding_window_view(image, (height, width), axis=(0, 1))
     rows, columns = windows.shape[:2]

@@ -24,6 +24,7 @@ from pydantic import (
     model_validator,
 )
 
+from degrain.check_params import Checks
 from degrain.errors import DegrainError
 from degrain.noise_params import NoiseSection
 from degrain.promote_params import Promote
@@ -84,6 +85,7 @@ class Data(Section):
     val: Sets
     test: Sets
     min_side: PositiveInt
+    checks: Checks
     mirror: Annotated[str, Field(min_length=1)] | None
 
     def sets(self) -> dict[str, tuple[str, ...]]:

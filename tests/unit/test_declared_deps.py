@@ -20,6 +20,7 @@ WITHOUT_EFFECT = {
     "degrain.params": "checks the values, which DVC follows itself",
     "degrain.section": "likewise",
     "degrain.noise_params": "likewise",
+    "degrain.check_params": "likewise",
     "degrain.stabiliser_params": "likewise",
     "degrain.promote_params": "likewise",
     "degrain.training.progress": "a line on the screen",

@@ -1,0 +1,1 @@
+"""What a retraining changed, as one Markdown comment."""

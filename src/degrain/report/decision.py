@@ -1,0 +1,57 @@
+"""The gate's decision, as `degrain promote --output` writes it, in Markdown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from degrain.errors import DegrainError
+from degrain.report.markdown import table
+
+
+def read_decision(path: Path) -> dict[str, Any]:
+    """Read a decision.
+
+    Raises
+    ------
+    DegrainError : the file is not there, or is no decision.
+    """
+    try:
+        decision = json.loads(path.read_text(encoding="utf-8"))
+        decision["outcome"], decision["verdicts"]
+    except FileNotFoundError:
+        msg = f"{path}: no such file; `degrain promote --dry-run --output {path}` writes it"
+        raise DegrainError(msg) from None
+    except (ValueError, KeyError, TypeError) as error:
+        msg = f"{path}: expected a decision of `degrain promote`, with `outcome` and `verdicts` ({error!r})"
+        raise DegrainError(msg) from error
+    return dict(decision)
+
+
+def decision_markdown(decision: Mapping[str, Any]) -> str:
+    """Every rule with its figure, its limit and what it says."""
+    champion = decision.get("champion")
+    against = f"champion `{champion[:12]}`" if champion else "no champion yet"
+    rows = [_row(verdict) for verdict in decision["verdicts"]]
+    return f"{decision['outcome'].capitalize()}; {against}.\n\n" + table(
+        ["rule", "figure", "limit", "", "note"], rows, right=(1, 2)
+    )
+
+
+def _row(verdict: Mapping[str, Any]) -> list[str]:
+    unit = f" {verdict['unit']}" if verdict["unit"] else ""
+    return [
+        verdict["rule"],
+        f"{verdict['figure']:.4g}{unit}",
+        f"{verdict['relation']} {verdict['limit']:g}{unit}",
+        _result(verdict),
+        verdict.get("note", ""),
+    ]
+
+
+def _result(verdict: Mapping[str, Any]) -> str:
+    if not verdict.get("counts", True):
+        return "for information"
+    return "passed" if verdict["passed"] else "**failed**"
