@@ -7,6 +7,7 @@ import tempfile
 import warnings
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -28,16 +29,28 @@ REQUIREMENTS = (
     "pywavelets",
     "pyyaml",
     "safetensors",
+    "scipy",
+    "tifffile",
     "torch",
     "tqdm",
 )
 
 
-def deliver_generator(session: Session, weights: Path) -> None:
+Interface = Literal["generator", "service"]
+
+
+def deliver_generator(
+    session: Session, interface: Interface, weights: Path, faithful: Path | None = None
+) -> None:
     """Log a generator's safetensors file with the code that runs it.
 
     The package goes along with the weights, so that the model loads where degrain is not installed
     and keeps its meaning when the code moves on.
+
+    Parameters
+    ----------
+    interface : generator, for arrays, or service, for image files: the model's name, and its signature.
+    faithful : the weights that the training started from, the other end of the dial.
     """
     import mlflow
     from mlflow.models import Model
@@ -45,6 +58,9 @@ def deliver_generator(session: Session, weights: Path) -> None:
     mlflow.set_experiment(experiment_id=session.store.experiment_id)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         code = shutil.copytree(PACKAGE, Path(folder) / PACKAGE.name, ignore=NOT_CODE)
+        artifacts = {"weights": str(weights)}
+        if faithful:  # under a name of its own: both files are called the same
+            artifacts["faithful"] = str(shutil.copy(faithful, Path(folder) / "faithful.safetensors"))
         # The first is about classes of MLflow's own; an example would only repeat the signature.
         for message in (".*Any type hint is inferred as AnyType", ".*input example was not provided"):
             warnings.filterwarnings("ignore", message=message, category=UserWarning)
@@ -52,12 +68,12 @@ def deliver_generator(session: Session, weights: Path) -> None:
         Model.log(
             None,
             mlflow.pyfunc,
-            name="generator",
+            name=interface,
             run_id=session.run_id,
             python_model=str(CODE),
-            artifacts={"weights": str(weights)},
+            artifacts=artifacts,
             code_paths=[str(code)],
-            signature=_signature(),
+            signature=_signature(interface),
             pip_requirements=_requirements(),
         )
 
@@ -67,10 +83,13 @@ def _requirements() -> list[str]:
     return [f"{name}=={version(name).partition('+')[0]}" for name in REQUIREMENTS]
 
 
-def _signature() -> object:
-    """Batches (B, H, W, C) of any size in, the same out, and one level of noise for the batch."""
+def _signature(interface: Interface) -> object:
+    """Arrays (B, H, W, C) of any size in, the same out; or files as base64 in, the same out."""
     from mlflow.models import ModelSignature
-    from mlflow.types import DataType, ParamSchema, ParamSpec, Schema, TensorSpec
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 
-    images = Schema([TensorSpec(np.dtype(np.float32), (-1, -1, -1, -1))])
-    return ModelSignature(images, images, ParamSchema([ParamSpec("sigma_255", DataType.double, -1.0)]))
+    arrays = Schema([TensorSpec(np.dtype(np.float32), (-1, -1, -1, -1))])
+    images = arrays if interface == "generator" else Schema([ColSpec(DataType.string)])
+    defaults = {"sigma_255": -1.0, "strength": 1.0, "dial": 1.0}
+    params = ParamSchema([ParamSpec(name, DataType.double, value) for name, value in defaults.items()])
+    return ModelSignature(images, images, params)

@@ -7,13 +7,13 @@ import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from degrain.files import from_float, sha256_file
-from degrain.tracking.generator import deliver_generator
+from degrain.tracking.generator import Interface, deliver_generator
 from degrain.tracking.session import Outbox, Session
 
 if TYPE_CHECKING:
@@ -65,15 +65,20 @@ class Run:
         """Keep a file with the run, in a folder of its artifacts."""
         self._outbox.put(lambda session: session.client.log_artifact(session.run_id, str(path), folder))
 
-    def log_generator(self, weights: Path) -> None:
-        """Log a generator as a model that MLflow can load and serve, and tag the run with its hash.
+    def log_generator(self, weights: Path, faithful: Path | None = None) -> None:
+        """Log a generator as models that MLflow can load and serve, and tag the run with its hash.
+
+        `generator` takes arrays, `service` takes image files as base64.
 
         Parameters
         ----------
         weights : the finished safetensors file, as `degrain.build.generator.save_generator` writes it.
+        faithful : the one that the training started from, if it did, for the models' dial.
         """
         self.set_tags({"model.sha256": sha256_file(weights)})
-        self._outbox.put(partial(deliver_generator, weights=weights))
+        for interface in get_args(Interface):
+            put = partial(deliver_generator, interface=interface, weights=weights, faithful=faithful)
+            self._outbox.put(put)
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Tag the run."""
