@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 from collections.abc import Callable
 
 from degrain.commands.arguments import Commands, count
@@ -73,12 +74,13 @@ def _run(options: argparse.Namespace) -> int:
     except ImportError as error:
         msg = f"{error.name} is not installed; pip install 'degrain[serve]'"
         raise DegrainError(msg) from error
-    from degrain.compute import available_threads
     from degrain.serving.limits import Limits
 
     logging.basicConfig(level=logging.INFO, format="degrain: %(message)s")
     limits = Limits(options.body_mb, options.megapixels, options.timeout, options.concurrent, options.queue)
-    threads = options.threads or max(1, available_threads() // limits.concurrent)
+    # Not by degrain.compute: PyTorch would take a quarter of a gigabyte here, too.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = options.threads or max(1, cores // limits.concurrent)
     chosen = Options(options.model, options.host, options.port, threads, options.reload, limits)
     asyncio.run(serve(chosen, lambda address: print(f"serving {options.model} at {address}", flush=True)))
     return 0

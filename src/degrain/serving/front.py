@@ -58,8 +58,8 @@ class Front:
         """An image file in, with params in the address; the image out."""
         if request.content_type.partition("/")[0] != "image" and "octet-stream" not in request.content_type:
             msg = (
-                f"Content-Type: {request.content_type}; expected image/png, image/jpeg, image/tiff or image/webp "
-                "and the file as the body: curl --data-binary @photo.png -H 'Content-Type: image/png'"
+                f"Content-Type: {request.content_type}; expected image/png, image/jpeg, image/tiff or "
+                "image/webp and the file as the body: curl --data-binary @x.png -H 'Content-Type: image/png'"
             )
             raise Refusal(415, msg)
         query = dict(request.query)
