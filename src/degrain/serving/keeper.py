@@ -7,18 +7,21 @@ import contextlib
 import logging
 import shutil
 import tempfile
+import time
 from collections.abc import Coroutine, Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+from degrain.errors import DegrainError
 from degrain.serving.counters import Counters
 from degrain.serving.limits import Refusal
 from degrain.serving.scorer import Scorer, ScorerGoneError, Version
 from degrain.tracking.served import fetch_model, find_version
 
-ATTEMPTS = 3  # a request is sent to so many scorers that end under it: it may be what ends them
-RETRY_START_S = 5.0  # after a version that does not start
+ATTEMPTS = 2  # a request is sent to so many scorers that end under it: it may be what ends them
+# Between attempts at a version that does not start: the first, doubled each time, and the longest.
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 5.0, 600.0
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +50,9 @@ class Keeper:
         self._scorer: Scorer | None = None
         self._newest: Version | None = None
         self._ready, self._wake = asyncio.Event(), asyncio.Event()
+        self._not_before: dict[str, float] = {}
+        self._pause_s: dict[str, float] = {}
+        self._complaint = ""
         self._background: set[asyncio.Task[None]] = set()
 
     @property
@@ -86,16 +92,10 @@ class Keeper:
         await self._serve(await self._fetch(await asyncio.to_thread(find_version, self._uri)))
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._reload_s)
+                pause_s = self._reload_s if self._scorer else min(self._reload_s, FIRST_PAUSE_S)
+                await asyncio.wait_for(self._wake.wait(), pause_s)
             self._wake.clear()
-            try:
-                await self._follow()
-            except Exception as error:  # the old version goes on, or the next attempt works
-                logger.error("%s; trying again", error)
-                self._counters.failed_starts.inc()
-                await asyncio.sleep(RETRY_START_S)
-                if not self._scorer:
-                    self._wake.set()
+            await self._follow()
 
     async def close(self) -> None:
         """End every process and remove what was fetched."""
@@ -107,17 +107,45 @@ class Keeper:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     async def _follow(self) -> None:
-        """Serve what the alias names now, where that is not what serves."""
-        version = self._newest
-        assert version is not None
+        """Start a scorer where there is none, then look at the alias."""
+        newest = self._newest
+        assert newest is not None
+        if not self._scorer:
+            await self._attempt(newest)
+        uri = await self._named(newest.uri)
+        if uri != newest.uri and time.monotonic() >= self._not_before.get(uri, 0.0):
+            try:
+                await self._attempt(await self._fetch(uri))
+            except (DegrainError, OSError) as error:
+                self._postpone(uri, error)
+
+    async def _named(self, serves: str) -> str:
+        """What the alias names now; what serves, where nobody knows."""
         try:
-            uri = await asyncio.to_thread(find_version, self._uri)
-            if uri != version.uri:
-                version = await self._fetch(uri)
-        finally:
-            # The store may be away: that must not keep a scorer that ended from coming back.
-            if version is not self._newest or not self._scorer:
-                await self._serve(version)
+            uri, complaint = await asyncio.to_thread(find_version, self._uri), ""
+        except (DegrainError, OSError) as error:
+            uri, complaint = serves, str(error)
+        if complaint and complaint != self._complaint:  # once
+            logger.warning("%s; %s goes on", complaint, serves)
+        self._complaint = complaint
+        return uri
+
+    async def _attempt(self, version: Version) -> None:
+        try:
+            await self._serve(version)
+        except DegrainError as error:
+            self._postpone(version.uri, error)
+            self._remove(version)
+
+    def _postpone(self, uri: str, error: Exception) -> None:
+        """Try again later, and later each time."""
+        pause_s = self._pause_s.get(uri, FIRST_PAUSE_S)
+        self._not_before[uri], self._pause_s[uri] = (
+            time.monotonic() + pause_s,
+            min(2 * pause_s, LONGEST_PAUSE_S),
+        )
+        self._counters.failed_starts.inc()
+        logger.error("%s; the next attempt in %.0f s", error, pause_s)
 
     async def _fetch(self, uri: str) -> Version:
         folder = self._folder / f"model-{next(self._numbers)}"
@@ -133,7 +161,15 @@ class Keeper:
         logger.info("%s serves", version.uri)
         self._run(self._notice_end(fresh))
         if old:
-            self._run(old.retire(2 * self._timeout_s))
+            self._run(self._retire(old))
+
+    async def _retire(self, scorer: Scorer) -> None:
+        await scorer.retire(2 * self._timeout_s)
+        self._remove(scorer.version)
+
+    def _remove(self, version: Version) -> None:
+        if version is not self._newest:
+            shutil.rmtree(version.folder, ignore_errors=True)
 
     async def _notice_end(self, scorer: Scorer) -> None:
         await scorer.process.wait()
