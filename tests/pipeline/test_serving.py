@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gzip
 import io
 import json
 import random
@@ -183,6 +184,18 @@ def test_what_cannot_be_used_is_refused_with_the_reason(server, path, kind, body
 def test_a_body_of_no_declared_length_is_measured_as_it_comes(server):
     answer = denoise(server, iter([bytes(300_000)] * 4))
     assert (answer.status_code, answer.json()["error_code"]) == (413, "REQUEST_TOO_LARGE")
+
+
+def test_a_compressed_body_is_read_and_measured_as_what_it_unpacks_to(server):
+    headers = {"Content-Type": "image/png", "Content-Encoding": "gzip"}
+
+    def send(body):
+        return requests.post(f"{server.address}/denoise", data=body, headers=headers, timeout=60)
+
+    assert send(gzip.compress(image())).content == denoise(server, image()).content
+    assert send(gzip.compress(bytes(2_000_000))).status_code == 413
+    bad = send(b"?")
+    assert (bad.status_code, "not in its Content-Encoding" in bad.text) == (400, True)
 
 
 def test_other_addresses_and_methods_are_answered_in_json(server):

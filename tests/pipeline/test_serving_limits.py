@@ -23,11 +23,12 @@ from serving_support import running
 # By sigma_255: 1 and 2 take long, 3 ends the process, 4 fails; all others give the images back.
 MODEL = """
 import os, time
+import numpy as np
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
 
 class Troublesome(PythonModel):
-    def predict(self, context, model_input, params=None):
+    def predict(self, context, model_input: np.ndarray, params=None):
         trouble = params["sigma_255"]
         if trouble in (1, 2):
             time.sleep({1: 3, 2: 600}[trouble])
@@ -35,7 +36,7 @@ class Troublesome(PythonModel):
             os._exit(1)
         if trouble == 4:
             raise RuntimeError("secret")
-        return list(model_input.iloc[:, 0])
+        return np.asarray(model_input).ravel().tolist()
 
 set_model(Troublesome())
 """
@@ -53,7 +54,7 @@ def save(folder, model):
     images = Schema([ColSpec(DataType.string)])
     params = ParamSchema([ParamSpec("sigma_255", DataType.double, -1.0)])
     signature = ModelSignature(images, images, params)
-    with warnings.catch_warnings(action="ignore"):  # of type hints and examples
+    with warnings.catch_warnings(action="ignore"):  # of examples
         mlflow.pyfunc.save_model(
             str(folder), python_model=model, signature=signature, pip_requirements=["mlflow"]
         )
@@ -63,11 +64,9 @@ def save(folder, model):
 def pickled_model():
     from mlflow.pyfunc.model import PythonModel
 
-    with warnings.catch_warnings(action="ignore"):  # of type hints
-
-        class Pickled(PythonModel):
-            def predict(self, context, model_input, params=None):
-                return model_input
+    class Pickled(PythonModel):
+        def predict(self, context, model_input: np.ndarray, params=None):
+            return model_input
 
     return Pickled()
 

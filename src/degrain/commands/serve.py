@@ -77,6 +77,8 @@ def _run(options: argparse.Namespace) -> int:
     from degrain.serving.limits import Limits
 
     logging.basicConfig(level=logging.INFO, format="degrain: %(message)s")
+    # We log what fails; this one adds a traceback for whatever is not HTTP.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     limits = Limits(options.body_mb, options.megapixels, options.timeout, options.concurrent, options.queue)
     # Not by degrain.compute: PyTorch would take a quarter of a gigabyte here, too.
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

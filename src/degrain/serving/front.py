@@ -128,6 +128,9 @@ class Front:
             return await request.read()
         except web.HTTPRequestEntityTooLarge as error:
             raise Refusal(413, too_large) from error
+        except (web.RequestPayloadError, ConnectionError) as error:
+            msg = f"the body is cut off or not in its Content-Encoding ({error})"
+            raise Refusal(400, msg) from error
 
     async def _in_turn(self, body: bytes, read: ReadOrder) -> tuple[bytes, str]:
         """When there is room. A request that runs out of time keeps its place until the scorer is done."""

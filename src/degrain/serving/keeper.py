@@ -13,7 +13,6 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from degrain.errors import DegrainError
 from degrain.serving.counters import Counters
 from degrain.serving.limits import Refusal
 from degrain.serving.scorer import Scorer, ScorerGoneError, Version
@@ -68,9 +67,8 @@ class Keeper:
         Refusal : as `Scorer.ask`, or 504 where it takes too long, or 500 where scorers ended.
         """
         for _ in range(ATTEMPTS):
-            await self._ready.wait()
-            scorer = self._scorer
-            assert scorer is not None
+            while (scorer := self._scorer) is None:
+                await self._ready.wait()
             try:
                 return await scorer.ask(order, 2 * self._timeout_s), scorer.version.uri
             except ScorerGoneError:
@@ -111,39 +109,37 @@ class Keeper:
         newest = self._newest
         assert newest is not None
         if not self._scorer:
-            await self._attempt(newest)
+            await self._attempt(newest.uri, newest)
         uri = await self._named(newest.uri)
         if uri != newest.uri and time.monotonic() >= self._not_before.get(uri, 0.0):
-            try:
-                await self._attempt(await self._fetch(uri))
-            except (DegrainError, OSError) as error:
-                self._postpone(uri, error)
+            await self._attempt(uri)
 
     async def _named(self, serves: str) -> str:
         """What the alias names now; what serves, where nobody knows."""
         try:
             uri, complaint = await asyncio.to_thread(find_version, self._uri), ""
-        except (DegrainError, OSError) as error:
+        except Exception as error:  # whatever is wrong with the registry, we can do without
             uri, complaint = serves, str(error)
         if complaint and complaint != self._complaint:  # once
             logger.warning("%s; %s goes on", complaint, serves)
         self._complaint = complaint
         return uri
 
-    async def _attempt(self, version: Version) -> None:
+    async def _attempt(self, uri: str, version: Version | None = None) -> None:
+        """Serve a version, if it can be had and starts."""
         try:
+            version = version or await self._fetch(uri)
             await self._serve(version)
-        except DegrainError as error:
-            self._postpone(version.uri, error)
-            self._remove(version)
+        except Exception as error:  # whatever is wrong with it, what serves goes on
+            self._postpone(uri, error)
+            if version:
+                self._remove(version)
 
     def _postpone(self, uri: str, error: Exception) -> None:
         """Try again later, and later each time."""
         pause_s = self._pause_s.get(uri, FIRST_PAUSE_S)
-        self._not_before[uri], self._pause_s[uri] = (
-            time.monotonic() + pause_s,
-            min(2 * pause_s, LONGEST_PAUSE_S),
-        )
+        self._not_before[uri] = time.monotonic() + pause_s
+        self._pause_s[uri] = min(2 * pause_s, LONGEST_PAUSE_S)
         self._counters.failed_starts.inc()
         logger.error("%s; the next attempt in %.0f s", error, pause_s)
 

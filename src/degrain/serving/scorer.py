@@ -133,12 +133,15 @@ class Scorer:
 
     async def retire(self, timeout_s: float) -> None:
         """Let it finish what it works on, then stop it."""
-        with contextlib.suppress(TimeoutError):
+        try:
             async with asyncio.timeout(timeout_s):
                 while self.busy:
                     self._idle.clear()
                     await self._idle.wait()
-        await self.stop()
+        except TimeoutError:
+            logger.warning("a process of %s took too long to finish", self.version.uri)
+        finally:
+            await self.stop()
 
     async def stop(self) -> None:
         """End the process at once."""
