@@ -18,6 +18,7 @@ from degrain.commands import (
     register,
     report,
     rollback,
+    serve,
     sync,
     table,
 )
@@ -25,7 +26,7 @@ from degrain.errors import DegrainError
 
 # In the order of `degrain --help`.
 COMMANDS = (
-    *(denoise, export),
+    *(denoise, export, serve),
     *(table, report, preset, assign),
     *(register, promote, rollback, card, sync, drift),
 )

@@ -70,7 +70,11 @@ def read_picture(path: Path) -> Picture:
     ------
     ImageFileError : naming the path, the reason and what to do.
     """
-    source = read_bytes(path)
+    return decode_picture(read_bytes(path), path)
+
+
+def decode_picture(source: bytes, path: Path) -> Picture:
+    """Decode the bytes of an image file; `path` only appears in errors. See `read_picture`."""
     stored = decode(source, path)
     if not stored.pixels.flags.writeable:
         stored = replace(stored, pixels=stored.pixels.copy())

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from pathlib import Path
 
 import imagecodecs
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms, ImageOps
 
+from degrain.codecs import claimed_size, decode
 from degrain.errors import DegrainError, ImageFileError
 from degrain.files import read_image
 
@@ -307,6 +309,54 @@ def test_what_cannot_be_read_is_named_with_the_reason(tmp_path, data, reason):
     assert str(caught.value).startswith(f"{path}: ")
     assert reason in caught.value.reason
     assert caught.value.advice
+
+
+def size_and_claim(data):
+    height, width = decode(data, Path("x")).pixels.shape[:2]
+    return (width, height), claimed_size(data, Path("x"))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("PNG", {}),
+        ("JPEG", {}),
+        ("JPEG", {"progressive": True}),
+        ("WebP", {}),
+        ("WebP", {"lossless": True}),
+        ("WebP", {"exif": b"Exif\0\0"}),
+        ("TIFF", {}),
+        ("TIFF", {"compression": "jpeg"}),
+        ("TIFF", {"compression": "tiff_lzw"}),
+    ],
+)
+def test_the_headers_claim_the_size_that_decoding_gives(kind, options, mode):
+    buffer = io.BytesIO()
+    image = Image.fromarray(COLOUR).convert("RGB" if mode == "RGBA" and kind == "JPEG" else mode)
+    image.save(buffer, kind, **options)
+    size, claim = size_and_claim(buffer.getvalue())
+    assert size == claim == (17, 13)
+
+
+def test_the_headers_claim_what_tiles_take():
+    size, claim = size_and_claim(tiff(COLOUR, tile=(16, 32), photometric="rgb"))
+    assert (size, claim) == ((17, 13), (32, 16))
+
+
+def test_a_tiff_whose_size_only_decoding_shows_is_not_measured():
+    data = tiff(COLOUR, compression="jpegxl", photometric="rgb")
+    with pytest.raises(ImageFileError, match="whose size only decoding shows"):
+        claimed_size(data, Path("x"))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WebP", "TIFF"])
+def test_cut_headers_are_an_image_error(kind):
+    buffer = io.BytesIO()
+    Image.fromarray(COLOUR).save(buffer, kind)
+    for length in range(12):
+        with pytest.raises(ImageFileError):
+            claimed_size(buffer.getvalue()[:length], Path("x"))
 
 
 def test_a_missing_file_is_an_image_error_too(tmp_path):

@@ -90,8 +90,9 @@ def assert_all_there(stored):
     assert (folder / "tables/data.csv").read_text() == "name\nastronaut\n"
     [picture] = (folder / "images").glob("astronaut+step+1+*.png")
     assert read_image(picture).shape == (4, 5, 3)
-    [model] = client().search_logged_models([stored.info.experiment_id])
-    assert model.source_run_id == stored.info.run_id
+    models = client().search_logged_models([stored.info.experiment_id])
+    assert {model.name for model in models} == {"generator", "service"}
+    assert {model.source_run_id for model in models} == {stored.info.run_id}
     assert len(stored.inputs.dataset_inputs) == 1
 
 
@@ -105,7 +106,7 @@ def test_run_without_a_store_is_sent_later_as_it_was(params, away, capsys):
 
     assert cli.main(["sync"]) == 0
     [stored] = runs()
-    assert f"train: 7 entries sent, run {stored.info.run_id}" in capsys.readouterr().out
+    assert f"train: 8 entries sent, run {stored.info.run_id}" in capsys.readouterr().out
     assert_all_there(stored)
     assert started == stored.info.start_time <= stored.info.end_time
     assert unsent_folders(Path()) == []
@@ -221,7 +222,7 @@ def test_what_is_kept_holds_no_pickle(params, away):
         Picture("a b", 3, np.arange(12, dtype=np.uint8).reshape(2, 2, 3)),
         Picture("grey", 3, np.arange(4, dtype=np.uint8).reshape(2, 2, 1)),
         Table("results", pd.DataFrame({"name": ["NA", "é"], "psnr": [1 / 3, 30.0], "n": [1, 2]})),
-        Generator(WEIGHTS),
+        Generator("service", WEIGHTS, WEIGHTS),
     ],
 )
 def test_disk_gives_back_what_it_was_given(params, entry):

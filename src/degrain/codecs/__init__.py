@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
-from degrain.codecs.jpeg import decode_jpeg
-from degrain.codecs.png import decode_png, png_chunks
+from degrain.codecs.jpeg import decode_jpeg, jpeg_size
+from degrain.codecs.png import decode_png, png_chunks, png_size
 from degrain.codecs.stored import Format, Stored, UnsupportedError
-from degrain.codecs.tiff import decode_tiff
-from degrain.codecs.webp import decode_webp
+from degrain.codecs.tiff import decode_tiff, tiff_size
+from degrain.codecs.webp import decode_webp, webp_size
 from degrain.errors import ImageFileError
 
 _DECODERS: Mapping[Format, Callable[[bytes], Stored]] = {
@@ -21,6 +22,14 @@ _DECODERS: Mapping[Format, Callable[[bytes], Stored]] = {
     "WebP": decode_webp,
     "TIFF": decode_tiff,
 }
+_SIZES: Mapping[Format, Callable[[bytes], tuple[int, int]]] = {
+    "PNG": png_size,
+    "JPEG": jpeg_size,
+    "WebP": webp_size,
+    "TIFF": tiff_size,
+}
+
+Result = TypeVar("Result")
 
 
 def decode(data: bytes, path: Path) -> Stored:
@@ -30,12 +39,28 @@ def decode(data: bytes, path: Path) -> Stored:
     ------
     ImageFileError : if it is no image, damaged, of an unsupported kind or too large.
     """
+    return _read(data, path, _DECODERS)
+
+
+def claimed_size(data: bytes, path: Path) -> tuple[int, int]:
+    """(width, height) of the largest picture that decoding would make room for, from the headers alone.
+
+    A few bytes can claim to be terabytes, in a TIFF in its tiles and in JPEGs inside of it, too.
+
+    Raises
+    ------
+    ImageFileError : if it is no image, its headers are damaged, or its size only shows by decoding.
+    """
+    return _read(data, path, _SIZES)
+
+
+def _read(data: bytes, path: Path, readers: Mapping[Format, Callable[[bytes], Result]]) -> Result:
     kind = sniff(data)
     if kind is None:
         reason = "not a PNG, JPEG, WebP or TIFF image" if data else "empty file"
         raise ImageFileError(path, reason, "convert it, delete it or fetch it again")
     try:
-        return _DECODERS[kind](data)
+        return readers[kind](data)
     except UnsupportedError as error:
         raise ImageFileError(path, str(error), "save it as one grey or RGB image of 8 or 16 bits") from error
     except MemoryError:

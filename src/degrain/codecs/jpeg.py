@@ -14,6 +14,12 @@ from PIL import JpegImagePlugin
 from degrain.codecs.stored import Stored, check_size, cmyk_to_rgb, exif_orientation, part_alpha
 
 
+def jpeg_size(data: bytes) -> tuple[int, int]:
+    """(width, height) by the header."""
+    with JpegImagePlugin.JpegImageFile(io.BytesIO(data)) as image:
+        return image.size
+
+
 def decode_jpeg(data: bytes) -> Stored:
     """Decode a JPEG; CMYK becomes RGB."""
     with JpegImagePlugin.JpegImageFile(io.BytesIO(data)) as image:

@@ -26,6 +26,13 @@ def png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         at += 12 + size
 
 
+def png_size(data: bytes) -> tuple[int, int]:
+    """(width, height) by the header."""
+    _, contents = next(png_chunks(data))
+    width, height = struct.unpack_from(">II", contents)
+    return width, height
+
+
 def decode_png(data: bytes) -> Stored:
     """Decode a PNG; palettes become RGB, and transparent colours an alpha channel."""
     import imagecodecs

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 import logging
+import math
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from degrain.codecs.jpeg import jpeg_size
 from degrain.codecs.stored import (
     ORIENTATION,
     Array,
@@ -19,6 +22,7 @@ from degrain.codecs.stored import (
     part_alpha,
     white,
 )
+from degrain.codecs.webp import webp_size
 
 if TYPE_CHECKING:
     import tifffile
@@ -28,15 +32,16 @@ COLOURS = {"MINISWHITE": 1, "MINISBLACK": 1, "PALETTE": 1, "RGB": 3, "YCBCR": 3,
 ICC_PROFILE = 34675  # number of the tag
 INK_SET = 332  # number of the tag
 JPEG_COMPRESSIONS = (6, 7, 33007, 34892)
+# Compressions whose parts are whole files, which say themselves how large they are: JPEG, lossy DNG, WebP.
+FILES_INSIDE = {7: jpeg_size, 34892: jpeg_size, 50001: webp_size}
+# Those that are decoded into no more than the tags say: none, fax, LZW, Deflate, PackBits, LZMA, Zstandard.
+BOUNDED = (1, 2, 3, 4, 5, 8, 32946, 32773, 34925, 50000)
+MOST_PAGES = 64  # looked at; the picture is among the first, and a file can claim millions
 
 
 def decode_tiff(data: bytes) -> Stored:
     """Decode the only page of a TIFF; palettes and CMYK become RGB."""
-    import tifffile
-
-    # It logs whatever is odd about tags that we do not even use.
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
+    with _opened(data) as file:
         page = only_page(file)
         check_size(page.imagewidth, page.imagelength)
         samples = _colours(page, _samples(page))
@@ -44,9 +49,31 @@ def decode_tiff(data: bytes) -> Stored:
         return part_alpha(samples, "TIFF", orientation, from_cmyk=_photometric(page) == "SEPARATED")
 
 
+def tiff_size(data: bytes) -> tuple[int, int]:
+    """(width, height) of the picture, of its tiles or of files inside of it, whichever is largest."""
+    with _opened(data) as file:
+        page = only_page(file)
+        sizes = [(page.imagewidth, page.imagelength), (page.tilewidth, page.tilelength * page.tiledepth)]
+        if size_inside := FILES_INSIDE.get(page.compression):
+            spans = zip(page.dataoffsets, page.databytecounts, strict=True)
+            sizes += [size_inside(data[at : at + count]) for at, count in spans]
+        elif page.compression not in BOUNDED:
+            msg = f"a TIFF of compression {page.compression}, whose size only decoding shows"
+            raise UnsupportedError(msg)
+        return max(sizes, key=math.prod)
+
+
+def _opened(data: bytes) -> tifffile.TiffFile:
+    import tifffile
+
+    # It logs whatever is odd about tags that we do not even use.
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+    return tifffile.TiffFile(io.BytesIO(data))
+
+
 def only_page(file: tifffile.TiffFile) -> tifffile.TiffPage:
     """Find the one picture in a TIFF, not counting thumbnails and masks of it."""
-    every = [page.aspage() for page in file.pages]
+    every = [page.aspage() for page in islice(file.pages, MOST_PAGES)]
     pages = [page for page in every if not page.is_reduced and not page.is_mask]
     layers = (file.imagej_metadata or {}).get("images", 1)
     count = max(len(pages), *(page.imagedepth for page in pages), layers)

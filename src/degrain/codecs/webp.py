@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 
 from degrain.codecs.stored import Stored, UnsupportedError, exif_orientation, part_alpha
@@ -16,6 +17,19 @@ def webp_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
             return
         yield data[at : at + 4], data[at + 8 : at + 8 + size]
         at += 8 + size + size % 2
+
+
+def webp_size(data: bytes) -> tuple[int, int]:
+    """(width, height) by the header of the picture itself, 14 bits each."""
+    for name, contents in webp_chunks(data):
+        if name == b"VP8L":  # lossless
+            bits = int.from_bytes(contents[1:5], "little")
+            return 1 + bits % 2**14, 1 + (bits >> 14) % 2**14
+        if name == b"VP8 ":
+            width, height = struct.unpack_from("<HH", contents, 6)
+            return width % 2**14, height % 2**14
+    msg = "no picture in it"
+    raise ValueError(msg)
 
 
 def decode_webp(data: bytes) -> Stored:

@@ -20,6 +20,7 @@ from degrain.evaluation.tables import Summary
 from degrain.files import sha256_bytes, sha256_file
 
 WEIGHTS = Path("models/train/generator.safetensors")
+PRETRAINED = Path("models/pretrain/generator.safetensors")
 METHOD = "adversarial"  # its name in the results
 REPORTS, RESTORED, LOCK = Path("reports"), Path("data/restored"), Path("dvc.lock")
 DATA_STAGES = ("download", "synthesize")

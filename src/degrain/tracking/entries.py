@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from degrain.codecs import decode
 from degrain.codecs.png import encode_png
 from degrain.tracking.describe import deliver_description
-from degrain.tracking.generator import NOT_CODE, PACKAGE, deliver_generator, logged_model_of
+from degrain.tracking.generator import NOT_CODE, PACKAGE, Interface, deliver_generator, logged_model_of
 from degrain.tracking.session import Session
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Values = dict[str, Any]
+FAITHFUL = "faithful"
 
 
 @runtime_checkable
@@ -170,26 +171,32 @@ class File:
 
 @dataclass(frozen=True)
 class Generator:
-    """A generator's safetensors file, and the package that runs it."""
+    """A generator's safetensors file, the other end of its dial, and the package that runs it."""
 
+    interface: Interface
     weights: Path
+    faithful: Path | None = None
     package: Path = PACKAGE
 
     def deliver(self, session: Session) -> None:
         """Log it as a model."""
-        if not logged_model_of(session.store, session.run_id):
-            deliver_generator(session, self.weights, self.package)
+        if not logged_model_of(session.store, session.run_id, self.interface):
+            deliver_generator(session, self.interface, self.weights, self.faithful, self.package)
 
     def pack(self, folder: Path) -> Values:
         """The weights, and the code as it is now."""
         shutil.copy(self.weights, folder)
+        if self.faithful:  # both files may be called the same
+            (folder / FAITHFUL).mkdir()
+            shutil.copy(self.faithful, folder / FAITHFUL)
         shutil.copytree(self.package, folder / self.package.name, ignore=NOT_CODE)
-        return {"weights": self.weights.name, "package": self.package.name}
+        return {"interface": self.interface, "weights": self.weights.name, "package": self.package.name}
 
     @classmethod
     def unpack(cls, values: Values, folder: Path) -> Self:
         """Undo `pack`."""
-        return cls(folder / values["weights"], folder / values["package"])
+        faithful = next((folder / FAITHFUL).glob("*"), None)
+        return cls(values["interface"], folder / values["weights"], faithful, folder / values["package"])
 
 
 @dataclass(frozen=True)

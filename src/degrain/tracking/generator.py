@@ -7,6 +7,7 @@ import tempfile
 import warnings
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -29,12 +30,23 @@ REQUIREMENTS = (
     "pywavelets",
     "pyyaml",
     "safetensors",
+    "scipy",
+    "tifffile",
     "torch",
     "tqdm",
 )
 
 
-def deliver_generator(session: Session, weights: Path, package: Path = PACKAGE) -> str:
+Interface = Literal["generator", "service"]
+
+
+def deliver_generator(
+    session: Session,
+    interface: Interface,
+    weights: Path,
+    faithful: Path | None = None,
+    package: Path = PACKAGE,
+) -> str:
     """Log a generator's safetensors file with the code that runs it; returns the id of the logged model.
 
     The package goes along with the weights, so that the model loads where degrain is not installed
@@ -42,6 +54,8 @@ def deliver_generator(session: Session, weights: Path, package: Path = PACKAGE) 
 
     Parameters
     ----------
+    interface : generator, for arrays, or service, for image files: the model's name, and its signature.
+    faithful : the weights that the training started from, the other end of the dial.
     package : the folder of the code.
     """
     import mlflow
@@ -50,6 +64,9 @@ def deliver_generator(session: Session, weights: Path, package: Path = PACKAGE) 
     mlflow.set_experiment(experiment_id=session.store.experiment_id)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         code = shutil.copytree(package, Path(folder) / PACKAGE.name, ignore=NOT_CODE)
+        artifacts = {"weights": str(weights)}
+        if faithful:  # under a name of its own: both files are called the same
+            artifacts["faithful"] = str(shutil.copy(faithful, Path(folder) / "faithful.safetensors"))
         # The first is about classes of MLflow's own; an example would only repeat the signature.
         for message in (".*Any type hint is inferred as AnyType", ".*input example was not provided"):
             warnings.filterwarnings("ignore", message=message, category=UserWarning)
@@ -57,23 +74,24 @@ def deliver_generator(session: Session, weights: Path, package: Path = PACKAGE) 
         logged = Model.log(
             None,
             mlflow.pyfunc,
-            name="generator",
+            name=interface,
             run_id=session.run_id,
             python_model=str(package / CODE.name),
-            artifacts={"weights": str(weights)},
+            artifacts=artifacts,
             code_paths=[str(code)],
-            signature=_signature(),
+            signature=_signature(interface),
             pip_requirements=_requirements(),
         )
     return str(logged.model_id)
 
 
-def logged_model_of(store: Store, run_id: str) -> str | None:
-    """The id of the model that a run has logged, whole; None if there is none."""
+def logged_model_of(store: Store, run_id: str, interface: Interface) -> str | None:
+    """The id of the model that a run has logged under this name, whole; None if there is none."""
     models = store.client.search_logged_models(
         [store.experiment_id], filter_string=f"source_run_id = '{run_id}'"
     )
-    return next((str(model.model_id) for model in models if str(model.status) == "READY"), None)
+    whole = (model for model in models if model.name == interface and str(model.status) == "READY")
+    return next((str(model.model_id) for model in whole), None)
 
 
 def _requirements() -> list[str]:
@@ -81,10 +99,13 @@ def _requirements() -> list[str]:
     return [f"{name}=={version(name).partition('+')[0]}" for name in REQUIREMENTS]
 
 
-def _signature() -> object:
-    """Batches (B, H, W, C) of any size in, the same out, and one level of noise for the batch."""
+def _signature(interface: Interface) -> object:
+    """Arrays (B, H, W, C) of any size in, the same out; or files as base64 in, the same out."""
     from mlflow.models import ModelSignature
-    from mlflow.types import DataType, ParamSchema, ParamSpec, Schema, TensorSpec
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 
-    images = Schema([TensorSpec(np.dtype(np.float32), (-1, -1, -1, -1))])
-    return ModelSignature(images, images, ParamSchema([ParamSpec("sigma_255", DataType.double, -1.0)]))
+    arrays = Schema([TensorSpec(np.dtype(np.float32), (-1, -1, -1, -1))])
+    images = arrays if interface == "generator" else Schema([ColSpec(DataType.string)])
+    defaults = {"sigma_255": -1.0, "strength": 1.0, "dial": 1.0}
+    params = ParamSchema([ParamSpec(name, DataType.double, value) for name, value in defaults.items()])
+    return ModelSignature(images, images, params)

@@ -13,14 +13,16 @@ from degrain.tracking.start import DATA
 from degrain.tracking.store import Store
 
 
-def logged_model(store: Store, weights: Path, params: Params) -> tuple[str, str]:
-    """The ids of the run that logged a generator, and of its logged model.
+def logged_model(
+    store: Store, weights: Path, params: Params, faithful: Path | None = None
+) -> tuple[str, str]:
+    """The ids of the run that logged a generator, and of its logged model for image files.
 
     The store may not know it: a model out of a cache or from another machine, or trained while the
     server was away. Then it is logged, by a run of its own.
     """
     sha256 = sha256_file(weights)
-    return _known(store, sha256) or _log(store, weights, sha256, params)
+    return _known(store, sha256) or _log(store, weights, faithful, params)
 
 
 def _known(store: Store, sha256: str) -> tuple[str, str] | None:
@@ -30,17 +32,17 @@ def _known(store: Store, sha256: str) -> tuple[str, str] | None:
         order_by=["attributes.start_time DESC"],
     )
     for run in runs:
-        model_id = logged_model_of(store, run.info.run_id)
+        model_id = logged_model_of(store, run.info.run_id, "service")
         if model_id:
             return run.info.run_id, model_id
     return None
 
 
-def _log(store: Store, weights: Path, sha256: str, params: Params) -> tuple[str, str]:
+def _log(store: Store, weights: Path, faithful: Path | None, params: Params) -> tuple[str, str]:
     hashes = sha256_files(DATA)
-    tags = describe("train", hashes) | {"mlflow.runName": "registered", "model.sha256": sha256}
+    tags = describe("train", hashes) | {"mlflow.runName": "registered", "model.sha256": sha256_file(weights)}
     session = Session(store, store.client.create_run(store.experiment_id, tags=tags).info.run_id, Unwatched())
     deliver_description(session, "train", flatten(params, "train"), hashes)
-    model_id = deliver_generator(session, weights)
+    model_id = deliver_generator(session, "service", weights, faithful)
     session.end("FINISHED")
     return session.run_id, model_id

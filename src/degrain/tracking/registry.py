@@ -145,16 +145,23 @@ class Registry:
         return self.get(str(number)) if number else None
 
     def register(
-        self, weights: Path, params: Params, tags: Mapping[str, str], *, once: Mapping[str, str]
+        self,
+        weights: Path,
+        params: Params,
+        tags: Mapping[str, str],
+        *,
+        once: Mapping[str, str],
+        faithful: Path | None = None,
     ) -> Version:
         """Make the generator of a file a version, unless it is one.
 
         Parameters
         ----------
         tags : set in either case; once : set when the version is made, and kept.
+        faithful : the generator that the training started from, the other end of the dial.
         """
         sha256 = sha256_file(weights)
-        version = self.find(sha256) or self._create(weights, sha256, params, {**once, **tags})
+        version = self.find(sha256) or self._create(weights, faithful, params, {**once, **tags})
         for key, value in tags.items():
             if version.tags.get(key) != value:
                 self.client.set_model_version_tag(self.name, version.number, key, value)
@@ -218,10 +225,13 @@ class Registry:
         """Forget the move, which has been carried out."""
         self.client.delete_registered_model_tag(self.name, PENDING)
 
-    def _create(self, weights: Path, sha256: str, params: Params, tags: Mapping[str, str]) -> Version:
+    def _create(
+        self, weights: Path, faithful: Path | None, params: Params, tags: Mapping[str, str]
+    ) -> Version:
+        sha256 = sha256_file(weights)
         if not self._exists():
             self._create_name()
-        run_id, model_id = logged_model(self.store, weights, params)
+        run_id, model_id = logged_model(self.store, weights, params, faithful)
         made = self.client.create_model_version(
             self.name,
             source=f"models:/{model_id}",

@@ -6,13 +6,14 @@ import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from degrain.files import from_float, sha256_file
 from degrain.tracking.entries import End, File, Generator, Picture, Point, Points, Table, Tags
+from degrain.tracking.generator import Interface
 from degrain.tracking.session import Outbox
 
 if TYPE_CHECKING:
@@ -55,15 +56,19 @@ class Run:
         """Keep a file with the run, in a folder of its artifacts."""
         self._outbox.put(File(path, folder))
 
-    def log_generator(self, weights: Path) -> None:
-        """Log a generator as a model that MLflow can load and serve, and tag the run with its hash.
+    def log_generator(self, weights: Path, faithful: Path | None = None) -> None:
+        """Log a generator as models that MLflow can load and serve, and tag the run with its hash.
+
+        `generator` takes arrays, `service` takes image files as base64.
 
         Parameters
         ----------
         weights : the finished safetensors file, as `degrain.build.generator.save_generator` writes it.
+        faithful : the one that the training started from, if it did, for the models' dial.
         """
         self.set_tags({"model.sha256": sha256_file(weights)})
-        self._outbox.put(Generator(weights))
+        for interface in get_args(Interface):
+            self._outbox.put(Generator(interface, weights, faithful))
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Tag the run."""

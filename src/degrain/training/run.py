@@ -39,7 +39,7 @@ def run_training(stage: str, params: Params, start: Start, *, pretrained: Path |
         fit(state, plan, checkpoint=checkpoint, log=log, name=stage)
         weights, curve = write_outputs(stage, params, state)
         log.log_artifact(curve)
-        log.log_generator(weights)
+        log.log_generator(weights, pretrained)
         checkpoint.finish()
 
 
