@@ -210,7 +210,7 @@ def test_what_belongs_to_another_store_waits(params, monkeypatch, capsys):
 def test_what_is_kept_holds_no_pickle(params, away):
     train(params)
     kept = {path.suffix for path in FOLDER.rglob("*") if path.is_file()}
-    assert kept <= {".json", ".png", ".csv", ".safetensors", ".py", ".typed", ""}
+    assert kept <= {".json", ".png", ".csv", ".html", ".safetensors", ".py", ".typed", ""}
 
 
 @pytest.mark.parametrize(
