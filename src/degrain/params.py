@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from degrain.errors import DegrainError
+from degrain.health_params import Health
 from degrain.noise_params import NoiseSection
 from degrain.section import Section
 from degrain.stabiliser_params import Stabilisers
@@ -221,6 +222,7 @@ class Train(Optimisation):
     feature_matching: WeightedTerm
     discriminator: Discriminator
     stabilisers: Stabilisers
+    health: Health
 
 
 class Evaluate(Section):
