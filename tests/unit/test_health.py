@@ -1,0 +1,214 @@
+"""Training health: what is measured, what it says, and trainings that go wrong and are taken back."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from degrain.build.generator import build_generator
+from degrain.metrics import psnr
+from degrain.training import loop
+from degrain.training.checkpoint import Checkpoint
+from degrain.training.curve import write_curve
+from degrain.training.descend import Diverged
+from degrain.training.health import ADVICE, Condition, diagnose
+from degrain.training.loop import Unguarded, fit
+from degrain.training.rescue import HealthGuard, health_guard
+from degrain.training.vitals import Vitals, diversity, high_frequency_power
+from support import merged
+from training_support import Recorder, adversarial_training, same, small_dataset
+
+VITALS = Vitals(enabled=True)
+FIGURES = {"real_accuracy", "fake_accuracy", "told_apart", "logit_gap", "update_ratio", "gain_db", "detail", "variety"}
+
+
+class Interrupted(Exception):
+    """The process ended here."""
+
+
+# --- the figures ---
+
+
+def seeded(*shape, seed=0):
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_health_accuracies_are_shares_on_the_right_side_of_the_threshold():
+    real, fake = torch.tensor([[1.0, -1.0, 2.0, 0.4]]), torch.tensor([[-1.0, -2.0, 2.0, 0.6]])
+    figures = VITALS.of_logits(real, fake)
+    assert figures == pytest.approx(
+        {"real_accuracy": 3 / 4, "fake_accuracy": 2 / 4, "told_apart": 2.5 / 4, "logit_gap": 2.8 / 4}
+    )
+    halfway = Vitals(enabled=True, threshold=0.5).of_logits(real, fake)
+    assert (halfway["real_accuracy"], halfway["fake_accuracy"]) == (2 / 4, 2 / 4)
+    relative = Vitals(enabled=True, threshold=None)
+    assert relative.of_logits(real, fake) == pytest.approx(relative.of_logits(real + 7, fake + 7))
+    assert relative.of_logits(real, fake)["fake_accuracy"] == figures["told_apart"]
+
+
+@pytest.mark.parametrize("size", [(16, 16), (15, 16), (16, 15)])
+def test_health_high_frequencies_are_those_of_the_whole_spectrum(size):
+    images = seeded(2, 3, *size)
+    spectrum = torch.fft.fft2(images.double(), norm="ortho").abs().square()
+    radius = torch.hypot(*torch.meshgrid(*(torch.fft.fftfreq(side) for side in size), indexing="ij"))
+    expected = spectrum[:, :, radius > 0.25].sum().item()
+    assert high_frequency_power(images).item() == pytest.approx(expected, rel=1e-5)
+    assert high_frequency_power(torch.ones(1, 1, *size)).item() == pytest.approx(0, abs=1e-9)
+
+
+def test_health_figures_of_images_are_relative_to_the_clean_ones():
+    clean = seeded(3, 3, 16, 16)
+    noisy = clean + 0.3
+    perfect = VITALS.of_images(clean, clean, noisy)
+    assert (perfect["detail"], perfect["variety"]) == pytest.approx((1, 1))
+    half = VITALS.of_images(clean / 2 + 0.25, clean, noisy)
+    assert (half["detail"], half["variety"]) == pytest.approx((1 / 4, 1 / 2))
+    assert VITALS.of_images(clean + 0.03, clean, noisy)["gain_db"] == pytest.approx(20, abs=1e-3)
+    one_for_all = VITALS.of_images(clean[:1].expand(3, -1, -1, -1), clean, noisy)
+    assert one_for_all["variety"] == pytest.approx(0, abs=1e-6)
+    assert "variety" not in VITALS.of_images(clean[:1], clean[:1], noisy[:1])
+
+
+def test_health_diversity_is_one_for_samples_of_the_truth_and_none_for_a_generator_that_ignores_z():
+    clean, one, other = (torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(s)) for s in range(3))
+    assert diversity(one, other, clean).item() == pytest.approx(1, abs=0.03)
+    assert diversity(one, one, clean).item() == 0
+    told = VITALS.of_images(one, clean, clean + 1, again=other)
+    assert told["diversity"] == pytest.approx(diversity(one, other, clean).item())
+
+
+def test_health_update_ratio_is_the_change_over_the_weights():
+    network = nn.Linear(3, 2)
+    with torch.no_grad():
+        network.weight.fill_(2.0)
+        network.bias.zero_()
+        measured = VITALS.update_of(network)
+        network.weight += 0.02
+        network.bias += 0.02
+    assert measured() == pytest.approx({"update_ratio": math.sqrt(8 * 0.02**2 / (6 * 4))}, rel=1e-4)
+
+
+# --- what they say ---
+
+WELL = {"real_accuracy": 0.6, "fake_accuracy": 0.55, "told_apart": 0.6, "update_ratio": 1e-3}
+WELL |= {"gain_db": 8.0, "detail": 0.7, "variety": 0.98, "diversity": 0.9}
+
+
+@pytest.mark.parametrize(
+    ("changes", "condition", "seen"),
+    [
+        ({}, "healthy", ""),
+        ({"real_accuracy": 0.97, "fake_accuracy": 0.96}, "discriminator wins", "accuracy = 0.965; expected at most 0.95"),
+        ({"real_accuracy": 1.0, "fake_accuracy": 0.6}, "healthy", ""),
+        ({"told_apart": 0.2}, "generator wins", "told_apart = 0.200; expected at least 0.35"),
+        ({"variety": 0.1}, "collapse", "variety = 0.1; expected at least 0.245 (train.health.collapse)"),
+        ({"diversity": 0.1}, "collapse", "diversity = 0.1;"),
+        ({"detail": 0.01}, "collapse", "detail = 0.01;"),
+        ({"detail": 11}, "diverged", "detail = 11; expected at most 10 (train.health.detail)"),
+        ({"update_ratio": 0.2}, "diverged", "update_ratio = 0.2; expected at most 0.1"),
+        ({"gain_db": 4.9}, "diverged", "gain_db = 4.90; expected at least 5.00 (train.health.fall_db)"),
+        ({"update_ratio": 0.2, "variety": 0.0, "told_apart": 0.0}, "diverged", "update_ratio"),
+        ({"variety": 0.0, "gain_db": -9}, "collapse", "variety"),
+    ],
+)  # fmt: skip
+def test_health_is_told_by_medians_and_the_best_so_far(make_params, changes, condition, seen):
+    found = diagnose(WELL | changes, WELL, make_params().train)
+    assert found.condition == condition
+    assert found.seen.startswith(seen) if seen else found.seen == ""
+    assert (found.condition in ADVICE) == (condition != "healthy")
+
+
+def test_health_of_a_first_window_is_not_judged_by_what_may_be_the_start(make_params):
+    """A generator from nothing leaves all noise in; one that has noise z begins by ignoring it."""
+    start = WELL | {"detail": 300.0, "variety": 0.0, "diversity": 0.0, "gain_db": -20.0}
+    assert diagnose(start, {}, make_params().train).condition == "healthy"
+
+
+def test_health_a_critic_may_be_right(make_params):
+    sure = WELL | {"real_accuracy": 1.0, "fake_accuracy": 1.0, "told_apart": 1.0}
+    for loss, condition in (("wasserstein", "healthy"), ("hinge", "discriminator wins")):
+        assert diagnose(sure, WELL, make_params({"train": {"adversarial": {"loss": loss}}}).train)[0] == condition
+
+
+# --- trainings ---
+
+SHORT = {"steps": 24, "validate_every": 8, "warmup_steps": 0, "ema_half_life_images": 1.0}
+SHORT |= {"health": {"window": 8}}
+NOTHING_BUT_FOOLING = {
+    "pixel": {"weight": 0.0},
+    "feature_matching": {"weight": 0.0},
+    "adversarial": {"weight": 1.0},
+}
+
+
+@pytest.fixture
+def training(make_params, photo, tmp_path):
+    """(state, plan, log) of a short guarded training, whose state is kept in `folder`."""
+
+    def make(changes=None, *, folder="run", sigma_255=25, generator=None, seed=0):
+        noise = {"gaussian": {"train": [sigma_255, sigma_255]}}
+        params = make_params({"noise": noise, "train": merged(SHORT, changes or {})})
+        data = small_dataset(params, params.train, photo, tmp_path / "patches")
+        held_out = data.batch(1000)
+
+        @torch.no_grad()
+        def validate(state):
+            restored = state.ema.network(held_out.noisy, held_out.sigma)
+            error = (restored - held_out.clean).square().mean()
+            return {"val_psnr": float(-10 * error.log10())}
+
+        state, plan = adversarial_training(
+            params,
+            data,
+            generator=generator or build_generator(params.model, 3),
+            validate=validate,
+            seed=seed,
+        )
+        log, checkpoint = Recorder(), Checkpoint("train", "key", root=tmp_path / folder)
+        return state, replace(plan, guard=health_guard(params, checkpoint, log)), checkpoint, log
+
+    return make
+
+
+def run(state, plan, checkpoint, log):
+    fit(state, plan, checkpoint=checkpoint, log=log, name="train")
+    return state
+
+
+class Plain(nn.Module):
+    """A generator without a way around its weights, which starts by doing nothing."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 3, 3, padding=1, padding_mode="replicate")
+        with torch.no_grad():
+            nn.init.dirac_(self.convolution.weight)
+            self.convolution.bias.zero_()
+
+    def forward(self, noisy, sigma):
+        return self.convolution(noisy)
+
+
+def test_zz(training):
+    import json
+    for name, a in {
+        "healthy": ({}, {}),
+        "dwins": ({"lr": 1e-9, "discriminator_lr": 0.01, "discriminator": {"kind": "dcgan"}}, {"sigma_255": 50}),
+        "gwins": (NOTHING_BUT_FOOLING | {"lr": 0.003, "discriminator_lr": 1e-30}, {}),
+        "collapse": ({"weight_decay": 5.0, "lr": 0.02}, {"generator": Plain()}),
+        "lr1": ({"lr": 1.0}, {}),
+        "lr1e3": ({"lr": 1e3}, {}),
+    }.items():
+        state, plan, checkpoint, log = training(a[0], folder=name, **a[1])
+        try:
+            run(state, plan, checkpoint, log)
+        except Diverged as e:
+            print("FAILED", e)
+        print(name, log.tags)
+        for r in state.curve: print({k: (round(v, 4) if isinstance(v, float) else v) for k, v in r.items()})
+        print(state.chart.best)
+        for s, row in log.rows[:10]: print({k: round(v, 4) for k, v in row.items() if k in FIGURES or k=='val_psnr'})
