@@ -153,10 +153,12 @@ def test_health_a_critic_may_be_right(make_params):
 
 SHORT = {"steps": 24, "validate_every": 8, "warmup_steps": 0, "ema_half_life_images": 1.0}
 SHORT |= {"health": {"window": 8}}
-NOTHING_BUT_FOOLING = {
+# Whatever becomes of the pixels is wanted.
+FOOLING = {
     "pixel": {"weight": 0.0},
     "feature_matching": {"weight": 0.0},
     "adversarial": {"weight": 1.0},
+    "health": {"update_ratio": 1.0, "fall_db": 1e3, "detail": 1e9},
 }
 
 
@@ -214,7 +216,7 @@ class Plain(nn.Module):
             "discriminator wins",
         ),
         (
-            NOTHING_BUT_FOOLING | {"lr": 0.01, "discriminator_lr": 1e-30, "health": {"fall_db": 1e3}},
+            FOOLING | {"lr": 0.002, "discriminator_lr": 1e-30, "discriminator": {"kind": "patchgan"}},
             {},
             "generator wins",
         ),
@@ -236,8 +238,7 @@ def test_health_of_a_training_is_told_and_none_of_these_is_rescued(training, cha
 
 
 # Its weights shrink by a fifth at every step, and nothing holds against it: in the end all images are black.
-FADING = merged(NOTHING_BUT_FOOLING, {"adversarial": {"weight": 0.0}, "weight_decay": 10.0, "lr": 0.02})
-FADING |= {"health": {"update_ratio": 1.0, "fall_db": 1e3}}
+FADING = merged(FOOLING, {"adversarial": {"weight": 0.0}, "weight_decay": 10.0, "lr": 0.02})
 
 
 @pytest.mark.parametrize(
@@ -271,7 +272,7 @@ def test_health_a_ruined_training_goes_back_with_smaller_rates_and_ends_well(
     for player in state.players().values():
         assert player.optimizer.param_groups[0]["lr"] == pytest.approx(player.lr * last * rate)
     if condition == "diverged":
-        assert abs(state.curve[-1]["val_psnr"] - log.rows[0][1]["val_psnr"]) < 1
+        assert state.curve[-1]["val_psnr"] > log.rows[0][1]["val_psnr"] - 1
     # No step is logged twice: those of the lost way count on.
     steps = [step for step, row in log.rows if "lr" in row]
     assert steps == list(range(1, state.done + 1))
