@@ -26,6 +26,7 @@ from pydantic import (
 
 from degrain.check_params import Checks
 from degrain.errors import DegrainError
+from degrain.health_params import Health
 from degrain.noise_params import NoiseSection
 from degrain.promote_params import Promote
 from degrain.section import Section
@@ -225,6 +226,7 @@ class Train(Optimisation):
     feature_matching: WeightedTerm
     discriminator: Discriminator
     stabilisers: Stabilisers
+    health: Health
 
 
 class Evaluate(Section):

@@ -232,7 +232,8 @@ def test_the_discriminators_turn_leaves_the_generator_alone(training):
     assert no_gradients(state.generator.network)
     assert not same(parameters(state.discriminator.network), mine)
     assert stats.keys() == {
-        "discriminator", "discriminator_gradient_norm", "real_logit", "fake_logit"
+        "discriminator", "discriminator_gradient_norm", "real_logit", "fake_logit",
+        "real_accuracy", "fake_accuracy", "told_apart", "logit_gap",
     }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from degrain.params import Params
 from degrain.stages._main import run
 from degrain.training.adversarial import adversarial_step, discriminator_player
 from degrain.training.loop import Step
+from degrain.training.rescue import health_guard
 from degrain.training.run import run_training
 from degrain.training.setup import start_state
 from degrain.training.state import TrainState
@@ -28,7 +29,7 @@ def start(params: Params, engine: Engine) -> tuple[TrainState, Step]:
 
 def main(params: Params) -> None:
     """Train both."""
-    run_training("train", params, start, pretrained=PRETRAINED)
+    run_training("train", params, start, guard=health_guard, pretrained=PRETRAINED)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from degrain.params import Train
 from degrain.training.descend import Stats, descend
 from degrain.training.stabilisers import Stabilisers
 from degrain.training.state import Player, TrainState, frozen
+from degrain.training.vitals import Vitals
 
 # Little momentum: the direction that fools the discriminator turns with every step.
 BETAS = (0.5, 0.99)
@@ -35,6 +36,7 @@ class AdversarialStep:
     adversarial : what each player minimises.
     image_terms : further losses of (restored, clean) by name, each with its weight.
     conditional : whether the discriminator sees the noisy image beside the one it judges.
+    vitals : what is measured of it.
     """
 
     discriminator: Player
@@ -46,14 +48,18 @@ class AdversarialStep:
     feature_matching_weight: float
     conditional: bool
     stabilisers: Stabilisers
+    vitals: Vitals
 
     def __call__(self, state: TrainState, batch: Batch) -> Stats:
         """Update both players; see `descend` for what it returns and raises."""
         with state.engine.autocast():
             restored = state.generator.network(batch.noisy, batch.sigma)
+        update = self.vitals.update_of(state.generator.network)
         return {
             **self.discriminator_step(state, restored.detach(), batch),
             **self.generator_step(state, restored, batch),
+            **update(),
+            **self.vitals.of_images(restored, batch.clean, batch.noisy),
         }
 
     def discriminator_step(self, state: TrainState, restored: Tensor, batch: Batch) -> Stats:
@@ -70,6 +76,7 @@ class AdversarialStep:
         }
         means = {"real_logit": float(real.detach().mean()), "fake_logit": float(fake.detach().mean())}
         stats = descend(self.discriminator, "discriminator", terms, step=state.step)
+        means |= self.vitals.of_logits(real, fake)
         return stats | means | self.stabilisers.remember(state, real, fake)
 
     def generator_step(self, state: TrainState, restored: Tensor, batch: Batch) -> Stats:
@@ -115,7 +122,13 @@ def adversarial_step(settings: Train, discriminator: Player, *, seed: int) -> Ad
         settings.feature_matching.weight,
         settings.discriminator.conditional,
         Stabilisers(settings, pair.relative, seed),
+        Vitals(settings.health.enabled, threshold=None if pair.relative else _threshold(settings)),
     )
+
+
+def _threshold(settings: Train) -> float:
+    """The logit halfway between what the discriminator is taught of restored and of clean images."""
+    return (1 - settings.stabilisers.label_smoothing) / 2 if settings.adversarial.loss == "lsgan" else 0.0
 
 
 def discriminator_player(network: nn.Module, lr: float, engine: Engine) -> Player:

@@ -54,11 +54,11 @@ def _files(declared: list[str]) -> Iterator[Path]:
 
 
 class Checkpoint:
-    """The last state of one training, in a folder named after everything it depends on."""
+    """A state of one training, the last unless named otherwise, in a folder named after all it depends on."""
 
-    def __init__(self, stage: str, key: str, *, root: Path = ROOT) -> None:
+    def __init__(self, stage: str, key: str, *, root: Path = ROOT, name: str = "state.pt") -> None:
         self.folder = root / stage / key
-        self.path = self.folder / "state.pt"
+        self.path = self.folder / name
         self._family = _ancestors()
 
     def save(self, state: dict[str, object]) -> None:
@@ -84,6 +84,10 @@ class Checkpoint:
             msg = f"{self.path}: not a checkpoint that can be resumed ({reason}); delete it to start afresh"
             raise DegrainError(msg) from error
         return state
+
+    def beside(self, name: str) -> Checkpoint:
+        """Another state of the same training, which goes when this one does."""
+        return Checkpoint(self.folder.parent.name, self.folder.name, root=self.folder.parents[1], name=name)
 
     def finish(self) -> None:
         """Delete the checkpoint, for its stage has written its outputs.

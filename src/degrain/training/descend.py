@@ -12,7 +12,17 @@ Stats = dict[str, float]
 
 
 class Diverged(DegrainError):
-    """A loss or a gradient is not finite any more."""
+    """A training that must not go on: a loss or a gradient is not finite any more, or the weights are spoilt.
+
+    Parameters
+    ----------
+    seen : the step, the figure and what was expected of it.
+    advice : what to do about it.
+    """
+
+    def __init__(self, seen: str, advice: str) -> None:
+        super().__init__(f"{seen}. {advice}. The last good checkpoint is kept")
+        self.seen = seen
 
 
 def descend(player: Player, name: str, terms: dict[str, Tensor], *, step: int) -> Stats:
@@ -46,8 +56,5 @@ def check_finite(stats: Stats, step: int) -> None:
     """Raise `Diverged` for a figure of the step after `step` finished ones that is not a finite number."""
     for term, value in stats.items():
         if not abs(value) < float("inf"):
-            msg = (
-                f"step {step + 1}: {term} = {value}; expected a finite number. Lower the learning rate or "
-                "the weight of that term in params.yaml. The last good checkpoint is kept"
-            )
-            raise Diverged(msg)
+            seen = f"step {step + 1}: {term} = {value}; expected a finite number"
+            raise Diverged(seen, "Lower the learning rate or the weight of that term in params.yaml")

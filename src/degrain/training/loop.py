@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from tqdm import tqdm
@@ -13,7 +13,7 @@ from degrain.compute import Engine
 from degrain.data.patches import Batch, CropDataset
 from degrain.params import Optimisation
 from degrain.training.checkpoint import Checkpoint
-from degrain.training.descend import Stats, check_finite
+from degrain.training.descend import Diverged, Stats, check_finite
 from degrain.training.progress import Progress
 from degrain.training.schedule import warmup_cosine
 from degrain.training.state import TrainState
@@ -35,18 +35,50 @@ class Log(Protocol):
         ...
 
 
+class Guard(Protocol):
+    """What looks after a training."""
+
+    def begin(self, state: TrainState, validate: Callable[[TrainState], Stats]) -> None:
+        """Get ready, before the first step or after a resumption."""
+        ...
+
+    def look(self, state: TrainState, stats: Stats, figures: Stats) -> None:
+        """Take in a step and the figures of validation, if it was validated; raise `Diverged` to stop it."""
+        ...
+
+    def rescue(self, state: TrainState, error: Diverged) -> None:
+        """Make the state one to go on from, or raise."""
+        ...
+
+
+class Unguarded:
+    """The `Guard` that lets everything pass, and rescues nothing."""
+
+    def begin(self, state: TrainState, validate: Callable[[TrainState], Stats]) -> None:
+        """Do nothing."""
+
+    def look(self, state: TrainState, stats: Stats, figures: Stats) -> None:
+        """Do nothing."""
+
+    def rescue(self, state: TrainState, error: Diverged) -> None:
+        """Give up."""
+        raise error
+
+
 @dataclass(frozen=True)
 class Plan:
     """What a training does with its state.
 
     step : updates every player on one batch; returns the terms of the losses.
     validate : called now and then; returns figures for the curve.
+    guard : sees every step, and is called when one diverges.
     """
 
     settings: Optimisation
     data: CropDataset
     step: Step
     validate: Callable[[TrainState], Stats]
+    guard: Guard = field(default_factory=Unguarded)
 
 
 def fit(state: TrainState, plan: Plan, *, checkpoint: Checkpoint, log: Log, name: str) -> None:
@@ -54,32 +86,49 @@ def fit(state: TrainState, plan: Plan, *, checkpoint: Checkpoint, log: Log, name
 
     Raises
     ------
-    Diverged : a loss is not finite any more; the last good checkpoint is kept.
+    Diverged : it came to a bad end, and the guard could not help; the last good checkpoint is kept.
     """
     resumed = checkpoint.load()
     if resumed is not None:
         state.load_state_dict(resumed)
         tqdm.write(f"{name}: resuming from the checkpoint at step {state.step}")
+    plan.guard.begin(state, plan.validate)
+    while state.step < plan.settings.steps:
+        try:
+            _train(state, plan, checkpoint, log, name)
+        except Diverged as error:
+            plan.guard.rescue(state, error)
+            _save(state, checkpoint, log)  # at once: what is kept as healthy from here on follows from it
+
+
+def _train(state: TrainState, plan: Plan, checkpoint: Checkpoint, log: Log, name: str) -> None:
+    """Train from the step that the state is at to the last one."""
     settings, saved_at = plan.settings, time.monotonic()
     with Progress(name, settings, state.step) as progress:
         for batch in on_device(plan.data.batches(state.step, settings.steps), state.engine):
-            stats = advance(state, batch, plan)
-            log.log_metrics(state.step, stats)
+            stats, figures = advance(state, batch, plan), Stats()
+            log.log_metrics(state.done, stats)
             progress.advance(stats)
             if state.step % settings.validate_every == 0 or state.step == settings.steps:
                 figures = _close_interval(state, plan)
-                log.log_metrics(state.step, figures | {"megapixels_per_second": progress.rate})
+                log.log_metrics(state.done, figures | {"megapixels_per_second": progress.rate})
                 progress.show(figures)
+            plan.guard.look(state, stats, figures)
             if state.step == settings.steps or time.monotonic() - saved_at > CHECKPOINT_SECONDS:
-                log.flush()  # before, so that a resumed training leaves no gap in the curves
-                checkpoint.save(state.state_dict())
+                _save(state, checkpoint, log)
                 saved_at = time.monotonic()
+
+
+def _save(state: TrainState, checkpoint: Checkpoint, log: Log) -> None:
+    log.flush()  # before, so that a resumed training leaves no gap in the curves
+    checkpoint.save(state.state_dict())
 
 
 def advance(state: TrainState, batch: Batch, plan: Plan) -> Stats:
     """One step of everything that moves; returns the terms of the losses and the learning rate."""
     settings = plan.settings
     factor = warmup_cosine(state.step, steps=settings.steps, warmup_steps=settings.warmup_steps)
+    factor *= state.chart.rate
     for player in state.players().values():
         player.set_lr(factor)
     stats = plan.step(state, batch)

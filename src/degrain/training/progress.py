@@ -7,6 +7,22 @@ from tqdm import tqdm
 from degrain.params import Optimisation
 from degrain.training.descend import Stats
 
+NOT_LOSSES = (
+    *(
+        "_norm",
+        "_logit",
+        "lr",
+        "_accuracy",
+        "told_apart",
+        "_gap",
+        "_ratio",
+        "_db",
+        "detail",
+        "variety",
+        "diversity",
+    ),
+)
+
 
 class Progress:
     """One line: step, rate, losses, what validation said, time left."""
@@ -41,4 +57,4 @@ class Progress:
 
 
 def _is_loss(term: str) -> bool:
-    return not term.endswith(("_norm", "_logit", "lr"))
+    return not term.endswith(NOT_LOSSES)

@@ -47,6 +47,27 @@ class Memory:
 
 
 @dataclass
+class Chart:
+    """What a guard (`training/loop.py`) has found out about a training, and done for it.
+
+    rate : share of the learning rates of the params that is in use.
+    rescues : how often it went back. discarded : steps that were lost by that.
+    condition : what the last window of steps spoke for; empty before the first. history : of the rescues.
+    start_psnr : of validation before the first step, in dB.
+    window : figures of the steps since the last window. best : highest values of the windows so far.
+    """
+
+    rate: float = 1.0
+    rescues: int = 0
+    discarded: int = 0
+    condition: str = ""
+    history: list[str] = field(default_factory=list)
+    start_psnr: float | None = None
+    window: dict[str, list[float]] = field(default_factory=dict)
+    best: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
 class TrainState:
     """Everything that changes during a training; `step` counts the finished ones.
 
@@ -58,9 +79,15 @@ class TrainState:
     ema: Ema
     discriminator: Player | None = None
     step: int = 0
-    curve: list[dict[str, float]] = field(default_factory=list)
+    curve: list[dict[str, float | str]] = field(default_factory=list)
     sums: dict[str, float] = field(default_factory=dict)
     memory: Memory = field(default_factory=Memory)
+    chart: Chart = field(default_factory=Chart)
+
+    @property
+    def done(self) -> int:
+        """The steps that were computed, discarded ones included: what logs count by, for it never falls."""
+        return self.step + self.chart.discarded
 
     def players(self) -> dict[str, Player]:
         """The players by name."""
@@ -74,6 +101,7 @@ class TrainState:
             "curve": self.curve,
             "sums": self.sums,
             "memory": vars(self.memory),
+            "chart": vars(self.chart),
             "ema": self.ema.network.state_dict(),
             **{
                 name: {"network": player.network.state_dict(), "optimizer": player.optimizer.state_dict()}
@@ -86,6 +114,7 @@ class TrainState:
         self.step, self.curve, self.sums = state["step"], state["curve"], state["sums"]
         averages = {name: self.engine.send(value) for name, value in state["memory"]["averages"].items()}
         self.memory = Memory(**state["memory"] | {"averages": averages})
+        self.chart = Chart(**state["chart"])
         self.ema.network.load_state_dict(state["ema"])
         for name, player in self.players().items():
             player.network.load_state_dict(state[name]["network"])

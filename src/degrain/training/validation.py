@@ -42,7 +42,7 @@ class Validator:
         for number, pair in enumerate(self.pairs):
             restored = to_8_bit(_restore(state, pair))
             if number < self.pictures:
-                self.show(f"{pair.name} {pair.level}", state.step, restored)
+                self.show(f"{pair.name} {pair.level}", state.done, restored)
             figures.append([measure(restored, pair.clean, data_range=1.0) for measure in (psnr, ssim)])
         means = np.mean(figures, axis=0)
         return {"val_psnr": float(means[0]), "val_ssim": float(means[1])}
