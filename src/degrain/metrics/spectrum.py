@@ -50,7 +50,8 @@ def radial_power(image: NDArray[np.floating]) -> NDArray[np.float64]:
     """
     height, width, _ = image.shape
     window = np.outer(_hann(height), _hann(width))[..., None]
-    centred = image - np.average(image, axis=(0, 1), weights=window[..., 0])
+    double = image.astype(np.float64)
+    centred = double - np.average(double, axis=(0, 1), weights=window[..., 0])
     spectrum = np.fft.fft2(centred * window, axes=(0, 1))
     power = (np.abs(spectrum) ** 2).mean(axis=2) / (window**2).sum()
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width))
