@@ -15,6 +15,7 @@ from degrain.commands import (
     export,
     preset,
     promote,
+    realism,
     register,
     report,
     rollback,
@@ -27,7 +28,7 @@ from degrain.errors import DegrainError
 # In the order of `degrain --help`.
 COMMANDS = (
     *(denoise, export, serve),
-    *(table, report, preset, assign),
+    *(table, realism, report, preset, assign),
     *(register, promote, rollback, card, sync, drift),
 )
 

@@ -45,7 +45,7 @@ AdversarialLoss = Literal[
 ]
 
 SMALLEST = {"unet": 4, "patchgan": 32, "dcgan": 8}
-MS_SSIM_SMALLEST = 11
+TERM_SMALLEST = {"ms_ssim": 11, "perceptual": 16}
 LABELLED = ("minimax", "non-saturating", "lsgan")
 
 
@@ -222,6 +222,7 @@ class Train(Optimisation):
     pixel: PixelTerm
     ms_ssim: WeightedTerm
     focal_frequency: WeightedTerm
+    perceptual: WeightedTerm
     adversarial: AdversarialTerm
     feature_matching: WeightedTerm
     discriminator: Discriminator
@@ -297,9 +298,6 @@ class Params(Section):
                 f"patchgan from {SMALLEST['patchgan']} on, dcgan from {SMALLEST['dcgan']} on"
             )
             raise ValueError(msg)
-        if self.train.ms_ssim.weight and size < MS_SSIM_SMALLEST:
-            msg = f"train.patch_size = {size}; expected at least {MS_SSIM_SMALLEST} with train.ms_ssim"
-            raise ValueError(msg)
         if self.validation.crop_px < self.model.stride:
             msg = (
                 f"validation.crop_px = {self.validation.crop_px}; expected at least {self.model.stride}, "
@@ -312,6 +310,15 @@ class Params(Section):
                 f"{self.data.min_side}, so that a patch fits into every image"
             )
             raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _terms_fit(self) -> Self:
+        size = self.train.patch_size
+        for term, smallest in TERM_SMALLEST.items():
+            if getattr(self.train, term).weight and size < smallest:
+                msg = f"train.patch_size = {size}; expected at least {smallest} with train.{term}"
+                raise ValueError(msg)
         return self
 
     @model_validator(mode="after")

@@ -18,6 +18,7 @@ from degrain.params import AdversarialLoss, ParamsError
 from degrain.training.loop import advance
 from degrain.training.schedule import warmup_cosine
 from degrain.training.state import Memory, frozen
+from perceptual_support import needs_perceptual
 from support import merged
 from training_support import STABILISED, adversarial_training, parameters, same, small_dataset
 
@@ -144,8 +145,10 @@ def test_minibatch_deviation_is_seen_by_the_discriminator(training, kind):
     assert not torch.allclose(network(alike).logits[0], network(image).logits[0])
 
 
-@pytest.mark.parametrize("name", ["ms_ssim", "focal_frequency"])
+@pytest.mark.parametrize("name", ["ms_ssim", "focal_frequency", "perceptual"])
 def test_a_further_term_of_the_generator_is_weighted_and_moves_it_alone(training, name):
+    if name == "perceptual":
+        needs_perceptual()
     others = ("pixel", "adversarial", "feature_matching")
     state, plan = training({term: {"weight": 0.0} for term in others} | {name: {"weight": 0.5}})
     assert run_some_steps(state, plan)[0].keys() >= {name, *others}

@@ -9,7 +9,8 @@ from scipy.ndimage import gaussian_filter
 from skimage.metrics import structural_similarity
 
 from degrain.losses.frequency import focal_frequency
-from degrain.losses.structure import WEIGHTS, ms_ssim
+from degrain.losses.structure import ms_ssim
+from degrain.structure import WEIGHTS
 
 LOSSES = {"ms_ssim": ms_ssim, "focal_frequency": focal_frequency}
 

@@ -13,12 +13,26 @@ from degrain.params import Train
 
 ImageLoss = Callable[[Tensor, Tensor], Tensor]
 
-IMAGE_TERMS: Mapping[str, ImageLoss] = MappingProxyType(
-    {"ms_ssim": ms_ssim, "focal_frequency": focal_frequency}
+
+def _perceptual() -> ImageLoss:
+    # Imported here: whoever does without it need not have the extra, nor wait for it.
+    from degrain.features import load_backbone
+    from degrain.losses.perceptual import Perceptual
+
+    return Perceptual(load_backbone("loss"))
+
+
+IMAGE_TERMS: Mapping[str, Callable[[], ImageLoss]] = MappingProxyType(
+    {"ms_ssim": lambda: ms_ssim, "focal_frequency": lambda: focal_frequency, "perceptual": _perceptual}
 )
 
 
 def image_terms(section: Train) -> dict[str, tuple[ImageLoss, float]]:
-    """Loss and weight of the terms that are switched on."""
+    """Loss and weight of the terms that are switched on.
+
+    Raises
+    ------
+    DegrainError : the packages that a term needs are missing.
+    """
     weights = {name: getattr(section, name).weight for name in IMAGE_TERMS}
-    return {name: (loss, weights[name]) for name, loss in IMAGE_TERMS.items() if weights[name]}
+    return {name: (load(), weights[name]) for name, load in IMAGE_TERMS.items() if weights[name]}

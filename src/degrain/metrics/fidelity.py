@@ -22,7 +22,7 @@ def psnr(restored: NDArray[np.floating], clean: NDArray[np.floating], *, data_ra
     -------
     decibels, at most 100: so the mean stays finite where one of many images is restored exactly.
     """
-    _check_shapes(restored, clean)
+    check_shapes(restored, clean)
     with np.errstate(divide="ignore"):
         ratio = peak_signal_noise_ratio(_double(clean), _double(restored), data_range=data_range)
     return min(float(ratio), MOST_DB)
@@ -43,7 +43,7 @@ def ssim(restored: NDArray[np.floating], clean: NDArray[np.floating], *, data_ra
     Source: Wang et al., "Image quality assessment: from error visibility to structural
     similarity", 2004.
     """
-    _check_shapes(restored, clean)
+    check_shapes(restored, clean)
     height, width, _ = clean.shape
     if min(height, width) < _WINDOW_PX:
         msg = f"image of {width} x {height} pixels; SSIM needs at least {_WINDOW_PX} x {_WINDOW_PX}"
@@ -71,7 +71,8 @@ def _double(image: NDArray[np.floating]) -> NDArray[np.float64]:
     return image.astype(np.float64)
 
 
-def _check_shapes(restored: NDArray[np.floating], clean: NDArray[np.floating]) -> None:
+def check_shapes(restored: NDArray[np.floating], clean: NDArray[np.floating]) -> None:
+    """Refuse images that are not of one shape (H, W, C)."""
     if restored.shape != clean.shape or clean.ndim != 3:
         msg = f"restored {restored.shape}, clean {clean.shape}; expected the same (H, W, C)"
         raise ValueError(msg)
