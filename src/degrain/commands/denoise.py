@@ -32,10 +32,18 @@ def add_to(commands: Commands) -> None:
     )
     parser.add_argument(
         "--model",
-        default="faithful",
+        default=None,
         metavar="M",
         help="faithful (nearest to the clean image; the default) or realistic (livelier), which come with "
-        "degrain, or the safetensors file of a generator, like models/train/generator.safetensors",
+        "degrain, or the safetensors file of a generator, like models/train/generator.safetensors; "
+        "with --dial, the folder that a pipeline trained into, like models",
+    )
+    parser.add_argument(
+        "--dial",
+        type=share,
+        default=None,
+        metavar="D",
+        help="between 0, most faithful, and 1, most realistic: a network between the two",
     )
     parser.add_argument(
         "--ensemble",
@@ -60,7 +68,7 @@ def _run(options: argparse.Namespace) -> int:
 
     threads = options.threads or available_threads()
     engine = start_engine(Compute(device=options.device, precision=options.precision, threads=threads))
-    restorer = load_restorer(options.model, engine, ensemble=options.ensemble)
+    restorer = load_restorer(options.model, engine, dial=options.dial, ensemble=options.ensemble)
     sigma = None if options.sigma is None else options.sigma / 255
     failures = denoise_paths(options.inputs, options.output, restorer, sigma=sigma, strength=options.strength)
     for failure in failures:
