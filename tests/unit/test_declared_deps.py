@@ -21,6 +21,7 @@ WITHOUT_EFFECT = {
     "degrain.section": "likewise",
     "degrain.noise_params": "likewise",
     "degrain.stabiliser_params": "likewise",
+    "degrain.sampling_params": "likewise",
     "degrain.training.progress": "a line on the screen",
     "degrain.tracking": "MLflow is a view, never the source of truth",
 }

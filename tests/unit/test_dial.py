@@ -17,7 +17,8 @@ from degrain.data.noisy import Pair
 from degrain.errors import DegrainError
 from degrain.evaluation.dial import POSITIONS, dial_curve, log_dial, write_dial
 from degrain.files import read_image, write_image
-from degrain.metrics import psnr, spectrum_distance
+from degrain.metrics import psnr
+from degrain.metrics.spectrum import spectrum_distance
 from degrain.restore import Restorer
 from degrain.restorers import load_restorer
 from training_support import CPU, trained_like

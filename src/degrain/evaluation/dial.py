@@ -14,7 +14,8 @@ from tqdm import tqdm
 
 from degrain.data.noisy import NoisySet
 from degrain.files import write_csv
-from degrain.metrics import psnr, spectrum_distance, ssim, to_8_bit
+from degrain.metrics import psnr, ssim, to_8_bit
+from degrain.metrics.spectrum import spectrum_distance
 from degrain.sheet import DPI, save_sheet
 from degrain.tracking import Run
 

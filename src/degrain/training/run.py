@@ -9,24 +9,36 @@ import torch
 
 from degrain.build.generator import save_generator, save_weights
 from degrain.compute import Engine, start_engine
+from degrain.data.noisy import Image
 from degrain.params import Optimisation, Params
 from degrain.tracking import training_run
 from degrain.training.checkpoint import Checkpoint, stage_key
 from degrain.training.curve import write_curve
+from degrain.training.descend import Stats
 from degrain.training.loop import Plan, Step, fit
 from degrain.training.setup import patch_dataset, validator
 from degrain.training.state import TrainState
 
 Start = Callable[[Params, Engine], tuple[TrainState, Step]]
+Show = Callable[[str, int, Image], None]
+Validate = Callable[[TrainState], Stats]
 
 
-def run_training(stage: str, params: Params, start: Start, *, pretrained: Path | None = None) -> None:
+def run_training(
+    stage: str,
+    params: Params,
+    start: Start,
+    *,
+    validate: Callable[[Params, Show], Validate] = validator,
+    pretrained: Path | None = None,
+) -> None:
     """Train, on from the checkpoint if there is one, and write the weights and the curve.
 
     Parameters
     ----------
     stage : names the section of the params, the folder of the weights and the curve.
     start : gives the training at its first step.
+    validate : gives what measures it now and then.
     pretrained : the generator that it starts from, for MLflow.
     """
     settings: Optimisation = getattr(params, stage)
@@ -35,7 +47,7 @@ def run_training(stage: str, params: Params, start: Start, *, pretrained: Path |
         torch.manual_seed(params.seed)
         state, step = start(params, engine)
         data = patch_dataset(params, settings, stage)
-        plan = Plan(settings, data, step, validator(params, log.log_picture))
+        plan = Plan(settings, data, step, validate(params, log.log_picture))
         fit(state, plan, checkpoint=checkpoint, log=log, name=stage)
         weights, curve = write_outputs(stage, params, state)
         log.log_artifact(curve)
