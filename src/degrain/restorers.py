@@ -51,7 +51,12 @@ class Released:
 
 
 def load_restorer(
-    model: str | None, engine: Engine, *, dial: float | None = None, ensemble: bool = False
+    model: str | None,
+    engine: Engine,
+    *,
+    dial: float | None = None,
+    ensemble: bool = False,
+    seed: int = 0,
 ) -> Restorer | Released:
     """The generator that a user names.
 
@@ -60,6 +65,7 @@ def load_restorer(
     model : faithful or realistic, or a safetensors file; with `dial` a folder that a pipeline trained into,
         such as models; None for those that come with degrain.
     dial : from 0, most faithful, to 1, most realistic.
+    ensemble, seed : see `Restorer`.
 
     Raises
     ------
@@ -68,10 +74,10 @@ def load_restorer(
     if dial is None and model in (None, *DIALS):
         dial, model = DIALS[model or "faithful"], None
     if dial is None:
-        return Restorer.load(Path(str(model)), engine, ensemble=ensemble)
+        return Restorer.load(Path(str(model)), engine, ensemble=ensemble, seed=seed)
     if model is None:
         return Released(dial, engine, ensemble=ensemble)
-    return Restorer(*load_between(*_ends(model, dial), dial), engine, ensemble=ensemble)
+    return Restorer(*load_between(*_ends(model, dial), dial), engine, ensemble=ensemble, seed=seed)
 
 
 def _ends(model: str, dial: float) -> tuple[Path, Path]:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from degrain.commands.arguments import Commands, count, share, sigma_255
+from degrain.commands.arguments import Commands, count, several, share, sigma_255, whole
 
 
 def add_to(commands: Commands) -> None:
@@ -46,6 +46,22 @@ def add_to(commands: Commands) -> None:
         help="between 0, most faithful, and 1, most realistic: a network between the two",
     )
     parser.add_argument(
+        "--samples",
+        type=several,
+        default=0,
+        metavar="N",
+        help="write N plausible restorations of each image (photo.sample-01.png and so on), their mean "
+        "(photo.mean.png) and their standard deviation at each pixel (photo.std.png: 16 bits, white is 64 in "
+        "units of 255), by a generator that was trained with model.stochastic: true",
+    )
+    parser.add_argument(
+        "--seed",
+        type=whole,
+        default=0,
+        metavar="S",
+        help="of what such a generator draws; another gives other restorations (default: 0)",
+    )
+    parser.add_argument(
         "--ensemble",
         action="store_true",
         help="restore each image in its eight symmetries and average them: better, in eight times the time",
@@ -68,9 +84,17 @@ def _run(options: argparse.Namespace) -> int:
 
     threads = options.threads or available_threads()
     engine = start_engine(Compute(device=options.device, precision=options.precision, threads=threads))
-    restorer = load_restorer(options.model, engine, dial=options.dial, ensemble=options.ensemble)
-    sigma = None if options.sigma is None else options.sigma / 255
-    failures = denoise_paths(options.inputs, options.output, restorer, sigma=sigma, strength=options.strength)
+    restorer = load_restorer(
+        options.model, engine, dial=options.dial, ensemble=options.ensemble, seed=options.seed
+    )
+    failures = denoise_paths(
+        options.inputs,
+        options.output,
+        restorer,
+        sigma=None if options.sigma is None else options.sigma / 255,
+        strength=options.strength,
+        samples=options.samples,
+    )
     for failure in failures:
         print(f"degrain: {failure}", file=sys.stderr)
     return 1 if failures else 0
