@@ -7,11 +7,11 @@ import sys
 from collections.abc import Sequence
 
 import degrain
-from degrain.commands import denoise, export, preset, table
+from degrain.commands import denoise, export, preset, sampling, table
 from degrain.errors import DegrainError
 
 # In the order of `degrain --help`.
-COMMANDS = (denoise, export, table, preset)
+COMMANDS = (denoise, export, table, preset, sampling)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
