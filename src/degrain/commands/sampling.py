@@ -57,7 +57,7 @@ def _run(options: argparse.Namespace) -> int:
         msg = f"--level {level}; expected one of: {', '.join(test.levels)}"
         raise DegrainError(msg)
     restorer = sampling(Restorer.load(options.model, engine))
-    pairs = [pair for pair in islice((pair for pair in test if pair.level == level), options.images)]
+    pairs = list(islice((pair for pair in test if pair.level == level), options.images))
     bar = tqdm(pairs, "images", leave=False, disable=None)
     found = examine(bar, restorer, Restorer.load(options.reference, engine), count=options.count)
     write_findings(found, level, options.output)

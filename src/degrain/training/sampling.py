@@ -20,8 +20,8 @@ from degrain.training.state import TrainState
 class SamplingStep:
     """Both players in alternation; the generator restores each patch several times, each with a z of its own.
 
-    Single restorations must look real to the discriminator, and the mean of all of them is held to the
-    clean image, which is least for samples whose mean has the least squared error.
+    Single restorations must look real to the discriminator, and their mean is held to the clean image: so
+    that it becomes the one of least squared error, whatever their variance.
 
     Parameters
     ----------
@@ -65,8 +65,20 @@ class SamplingStep:
 
 
 def mean_penalty(samples: Tensor, clean: Tensor) -> Tensor:
-    """Squared error of the mean of samples (K, B, C, H, W): one value for each image.
+    """Squared error of the mean over all z, estimated without bias from K samples, at least 2.
 
-    Source: Ohayon et al., 2021, the first-moment penalty.
+    That of the mean of the K alone is larger by 1/K of their variance, and would pull it down.
+
+    Parameters
+    ----------
+    samples : (K, B, C, H, W); clean : (B, C, H, W).
+
+    Returns
+    -------
+    (B,) penalties; some may be negative.
+
+    Source: the first-moment penalty of Ohayon et al., 2021; the estimate is the usual one of a squared mean.
     """
-    return (samples.mean(0) - clean).square().flatten(1).mean(1)
+    error, count = samples - clean, len(samples)
+    of_mean, each = error.mean(0).square(), error.square().mean(0)
+    return ((count * of_mean - each) / (count - 1)).flatten(1).mean(1)
