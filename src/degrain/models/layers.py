@@ -51,10 +51,10 @@ def with_level_map(image: Tensor, sigma: Tensor) -> Tensor:
 
 
 def with_z(features: Tensor, sigma: Tensor, z: Tensor | None) -> Tensor:
-    """Features (B, F, H, W) and, as further channels, noise z (B, C, H, W) as strong as `Z_GAIN` * sigma (B,).
+    """Features (B, F, H, W) and, as further channels, noise z (B, C, H, W) times `Z_GAIN` * sigma (B,).
 
-    So an image and its noise level scaled alike still give the result scaled
-    alike, and an image without noise has one restoration.
+    So an image and its noise level scaled alike still give the result scaled alike, and an image without
+    noise has one restoration.
 
     Raises
     ------
