@@ -15,9 +15,11 @@ from degrain.build.generator import build_generator
 from degrain.build.pixel_losses import PIXEL
 from degrain.compute import Engine
 from degrain.data.patches import PatchDataset, cut_patches, write_shards
+from degrain.models.unet import made_stochastic
 from degrain.training.adversarial import adversarial_step, discriminator_player
 from degrain.training.loop import Plan
 from degrain.training.pixel import PixelStep
+from degrain.training.sampling import SamplingStep
 from degrain.training.setup import start_state
 
 if TYPE_CHECKING:
@@ -114,8 +116,11 @@ def adversarial_training(
     critic = build_discriminator(settings.discriminator, channels, side_px=settings.patch_size)
     discriminator = discriminator_player(critic, settings.discriminator_lr, engine)
     generator = generator or trained_like(build_generator(params.model, channels))
+    step = adversarial_step(settings, discriminator, seed=params.seed)
+    if params.model.stochastic:
+        generator, step = made_stochastic(generator), SamplingStep(step, settings.sampling, params.seed)
     state = start_state(generator, settings, engine, discriminator=discriminator)
-    return state, Plan(settings, data, adversarial_step(settings, discriminator, seed=params.seed), validate)
+    return state, Plan(settings, data, step, validate)
 
 
 def copied(network: nn.Module) -> dict[str, torch.Tensor]:

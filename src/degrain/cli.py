@@ -19,6 +19,7 @@ from degrain.commands import (
     register,
     report,
     rollback,
+    sampling,
     serve,
     sync,
     table,
@@ -28,7 +29,7 @@ from degrain.errors import DegrainError
 # In the order of `degrain --help`.
 COMMANDS = (
     *(denoise, export, serve),
-    *(table, realism, report, preset, assign),
+    *(table, realism, sampling, report, preset, assign),
     *(register, promote, rollback, card, sync, drift),
 )
 

@@ -6,8 +6,9 @@ import logging
 import math
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -17,6 +18,8 @@ from tqdm import tqdm
 from degrain.errors import DegrainError, ImageFileError
 from degrain.files import Image, find_images, from_float, is_image_name, to_float
 from degrain.pictures import read_picture, write_picture
+from degrain.restore import Restorer
+from degrain.samples import draw_samples, sample_paths, sampling, write_samples
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +84,7 @@ def denoise_paths(
     *,
     sigma: float | None = None,
     strength: float = 1.0,
+    samples: int = 0,
 ) -> list[Failure]:
     """Restore images and all images below folders; returns those that failed, after doing the rest.
 
@@ -94,18 +98,20 @@ def denoise_paths(
     sigma : root mean square of the noise for images in [0, 1]; None to estimate it for each image;
         0 for images that are clean, and stay as they are.
     strength : in [0, 1], from the noisy image to the restored one.
+    samples : 0 for one restoration of each image; otherwise, so many, their mean and their standard
+        deviation, which `sample_paths` names. `restore` is then a stochastic `Restorer`.
 
     Raises
     ------
     DegrainError : before anything is done, if an input would be overwritten or an argument is wrong.
     """
     _check_numbers(sigma, strength)
-    jobs, failures = _plan(inputs, output)
-    _check_no_input_is_overwritten(jobs)
-    network = restore if isinstance(restore, RestoreStored) else Whole(restore)
+    work = _work_of(restore, samples)
+    jobs, failures = _plan(inputs, output, whole_families=samples > 0)
+    _check_no_input_is_overwritten(jobs, samples)
     for job in tqdm(jobs, "images", disable=None if len(jobs) > 1 else True, leave=False):
         try:
-            _denoise_file(job, network, sigma, strength)
+            work(job, sigma=sigma, strength=strength)
         except ImageFileError as error:
             failures.append(Failure(error.path, f"{error.reason}; {error.advice}"))
         except Exception as error:  # a full disk or memory at one file; the next may be smaller
@@ -114,12 +120,27 @@ def denoise_paths(
     return failures
 
 
+def _work_of(restore: Restore | RestoreStored, samples: int) -> Callable[..., None]:
+    """What is done to each file."""
+    if samples:
+        return partial(_sample_file, restorer=sampling(restore), count=samples)
+    network = restore if isinstance(restore, RestoreStored) else Whole(restore)
+    return partial(_denoise_file, network=network)
+
+
 def _denoise_file(job: Job, network: RestoreStored, sigma: float | None, strength: float) -> None:
     picture = read_picture(job.source)
     pixels = picture.stored.pixels
     if sigma != 0:
         network.restore_stored(pixels, sigma, strength, out=pixels)
     write_picture(job.target, picture, pixels)
+
+
+def _sample_file(job: Job, restorer: Restorer, sigma: float | None, strength: float, count: int) -> None:
+    picture = read_picture(job.source)
+    blend = 0.0 if sigma == 0 else strength
+    drawn = draw_samples(restorer, picture.stored.pixels, sigma, blend, count=count)
+    write_samples(job.target, picture, drawn)
 
 
 def _check_numbers(sigma: float | None, strength: float) -> None:
@@ -131,8 +152,13 @@ def _check_numbers(sigma: float | None, strength: float) -> None:
         raise DegrainError(msg)
 
 
-def _plan(inputs: Sequence[Path], output: Path) -> tuple[list[Job], list[Failure]]:
-    """What to do, and the inputs with which there is nothing to do."""
+def _plan(
+    inputs: Sequence[Path], output: Path, *, whole_families: bool = False
+) -> tuple[list[Job], list[Failure]]:
+    """What to do, and the inputs with which there is nothing to do.
+
+    whole_families : names that differ in their extension alone clash, too.
+    """
     if _is_output_file(inputs, output):
         return [Job(inputs[0], output)], []
     _make_folder(output)
@@ -153,7 +179,7 @@ def _plan(inputs: Sequence[Path], output: Path) -> tuple[list[Job], list[Failure
             whole = source.absolute()  # not where a link leads: each link gets an output of its own
             if whole not in sources:
                 sources.add(whole)
-                jobs.append(Job(source, output / _unique(relative, targets)))
+                jobs.append(Job(source, output / _unique(relative, targets, whole_families)))
     return jobs, failures
 
 
@@ -206,23 +232,31 @@ def _real(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def _unique(relative: Path, targets: set[str]) -> Path:
+def _unique(relative: Path, targets: set[str], whole_families: bool) -> Path:
     """Number the names that clash, as some file systems do not tell A from a."""
+
+    def key(name: Path) -> str:
+        return (name.with_suffix("") if whole_families else name).as_posix().casefold()
+
     name, number = relative, 1
-    while name.as_posix().casefold() in targets:
+    while key(name) in targets:
         number += 1
         name = relative.with_stem(f"{relative.stem}-{number}")
-    targets.add(name.as_posix().casefold())
+    targets.add(key(name))
     return name
 
 
-def _check_no_input_is_overwritten(jobs: Sequence[Job]) -> None:
+def _check_no_input_is_overwritten(jobs: Sequence[Job], samples: int) -> None:
     """By the identity of the files, which sees through links and other spellings of a name."""
     sources = {_identity(job.source) for job in jobs} - {None}
-    for job in jobs:
-        if _identity(job.target) in sources:
-            msg = f"{job.target}: the output would overwrite an input; choose another folder or name"
+    for target in (path for job in jobs for path in _outputs(job, samples)):
+        if _identity(target) in sources:
+            msg = f"{target}: the output would overwrite an input; choose another folder or name"
             raise DegrainError(msg)
+
+
+def _outputs(job: Job, samples: int) -> list[Path]:
+    return sample_paths(job.target, samples) if samples else [job.target]
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -78,6 +78,9 @@ def export_onnx(model: Path, output: Path) -> float | None:
         raise DegrainError(msg)
     _require_onnx()
     generator, channels = load_generator(model)
+    if generator.stochastic:
+        msg = f"{model}: takes noise z, which no export has yet; expected model.stochastic: false"
+        raise DegrainError(msg)
     network = AnySize(generator).eval()
     with tqdm(total=1 + len(CHECKED), desc="export", delay=3, leave=False, disable=None) as bar:
         encoded = _encoded(network, channels)

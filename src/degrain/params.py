@@ -29,6 +29,7 @@ from degrain.errors import DegrainError
 from degrain.health_params import Health
 from degrain.noise_params import NoiseSection
 from degrain.promote_params import Promote
+from degrain.sampling_params import Sampling
 from degrain.section import Section
 from degrain.stabiliser_params import Stabilisers
 from degrain.standard_sets import check_name, refusal, sets_without_pairs
@@ -140,8 +141,16 @@ class Model(Section):
     """The generator in use and the settings of all of them."""
 
     generator: Literal["unet", "dncnn"]
+    stochastic: bool
     unet: Unet
     dncnn: Dncnn
+
+    @model_validator(mode="after")
+    def _only_some_take_z(self) -> Self:
+        if self.stochastic and self.generator != "unet":
+            msg = f"stochastic = True; expected false with generator = {self.generator}, or unet"
+            raise ValueError(msg)
+        return self
 
     @property
     def stride(self) -> int:
@@ -228,6 +237,7 @@ class Train(Optimisation):
     discriminator: Discriminator
     stabilisers: Stabilisers
     health: Health
+    sampling: Sampling
 
 
 class Evaluate(Section):

@@ -20,6 +20,7 @@ from degrain.build.generator import load_generator
 from degrain.compute import Engine
 from degrain.files import from_float, to_array, to_channels, to_float, to_tensor
 from degrain.noise_level import noise_level
+from degrain.seeding import noise_window
 from degrain.turns import TURNS, UPRIGHT, Turn
 
 Image = NDArray[np.float32]
@@ -39,22 +40,27 @@ class Restorer:
 
     Parameters
     ----------
-    network : takes (noisy (B, C, H, W), sigma (B,)).
+    network : takes (noisy (B, C, H, W), sigma (B,)), and noise z (B, C, H, W) if it is stochastic.
     channels : of the images it was trained on. Grey images go through a colour network as three
         equal channels; colour images go through a grey one channel by channel.
     ensemble : restore each image in its eight symmetries and take the mean, in eight times the time.
+    seed : of z; another gives other samples.
     """
 
-    def __init__(self, network: nn.Module, channels: int, engine: Engine, *, ensemble: bool = False) -> None:
+    def __init__(
+        self, network: nn.Module, channels: int, engine: Engine, *, ensemble: bool = False, seed: int = 0
+    ) -> None:
         self.network = engine.place(network).eval()
-        self.channels, self.engine = channels, engine
+        self.channels, self.engine, self.seed = channels, engine, seed
         self.stride, self.overlap_px = int(network.stride), int(network.reach_px)  # type: ignore[arg-type]
+        self.ensemble = ensemble
         self.turns = TURNS if ensemble else (UPRIGHT,)
+        self.stochastic = bool(getattr(network, "stochastic", False))
 
     @classmethod
-    def load(cls, path: Path, engine: Engine, *, ensemble: bool = False) -> Restorer:
+    def load(cls, path: Path, engine: Engine, *, ensemble: bool = False, seed: int = 0) -> Restorer:
         """From a file; see `load_generator`."""
-        return cls(*load_generator(path), engine, ensemble=ensemble)
+        return cls(*load_generator(path), engine, ensemble=ensemble, seed=seed)
 
     def __call__(self, noisy: Image, sigma: float | None = None) -> Image:
         """Restore an image.
@@ -68,9 +74,18 @@ class Restorer:
         -------
         (H, W, C) float32, not clipped but where a grey image went through a colour network.
         """
-        restored = np.empty(noisy.shape, np.float32)
-        for place, part in self._parts(noisy, sigma):
-            restored[place] = part
+        sample: Image = self.samples(noisy, sigma, count=1)[0]
+        return sample
+
+    def samples(self, noisy: Image, sigma: float | None = None, *, count: int) -> Image:
+        """Restore an image several times, each time with a z of its own: (count, H, W, C); see `__call__`.
+
+        The first is what `__call__` returns.
+        """
+        restored = np.empty((count, *noisy.shape), np.float32)
+        for place, parts in self.parts(noisy, sigma, count=count):
+            for sample, part in zip(restored, parts, strict=True):
+                sample[place] = part
         return restored
 
     def restore_stored(
@@ -100,7 +115,7 @@ class Restorer:
         """
         restored = np.empty(pixels.shape, pixels.dtype) if out is None else out
         waiting: deque[tuple[Window, NDArray[Any]]] = deque()
-        for place, part in self._parts(pixels, sigma):
+        for place, (part,) in self.parts(pixels, sigma):
             noisy = to_float(pixels[place])
             blend = part if strength == 1 else noisy + strength * (part - noisy)
             waiting.append((place, from_float(blend, pixels.dtype)))
@@ -146,8 +161,10 @@ class Restorer:
         ]
         return [_mean(self.turns, versions) for versions in zip(*turned, strict=True)]
 
-    def _parts(self, noisy: NDArray[Any], sigma: float | None) -> Iterator[tuple[Window, Image]]:
-        """Restore tile after tile; gives where each belongs."""
+    def parts(
+        self, noisy: NDArray[Any], sigma: float | None, *, count: int = 1
+    ) -> Iterator[tuple[Window, list[Image]]]:
+        """Restore tile after tile, each `count` times; gives where each belongs."""
         level = noise_level(noisy) if sigma is None else sigma
         height, width = noisy.shape[:2]
         plans = [
@@ -156,38 +173,67 @@ class Restorer:
         ]
         cut = list(zip(*plans, strict=True))
         for number, turned in enumerate(tqdm(cut, "tiles", delay=3, leave=False, disable=None), start=1):
-            versions = [
-                self._adapt([to_float(turn.apply(noisy)[seen])], [level])[0][kept]
-                for turn, (seen, kept, _) in zip(self.turns, turned, strict=True)
-            ]
-            yield turned[0][2], _mean(self.turns, versions)
+            yield turned[0][2], [self._restore_tile(noisy, level, turned, sample) for sample in range(count)]
             if number % TRIM_TILES == 0 or number == len(cut) > TRIM_TILES:
                 _give_memory_back()
 
-    def _adapt(self, images: Sequence[Image], sigmas: Sequence[float]) -> list[Image]:
-        """Restore images of the same padded size, of any number of channels."""
+    def _restore_tile(self, noisy: NDArray[Any], level: float, turned: Sequence[Tile], sample: int) -> Image:
+        """Restore one tile in every turn."""
+        versions = []
+        for turn, (seen, kept, _) in zip(self.turns, turned, strict=True):
+            start = seen[0].start, seen[1].start
+            image = to_float(turn.apply(noisy)[seen])
+            versions.append(self._adapt([image], [level], start=start, sample=sample)[0][kept])
+        return _mean(self.turns, versions)
+
+    def _adapt(
+        self,
+        images: Sequence[Image],
+        sigmas: Sequence[float],
+        *,
+        start: tuple[int, int] = (0, 0),
+        sample: int = 0,
+    ) -> list[Image]:
+        """Restore images of the same padded size, of any number of channels.
+
+        Parameters
+        ----------
+        start : row and column in the whole image; sample : the number of z.
+        """
         given = images[0].shape[2]
         if given == self.channels:
-            return self._forward(images, sigmas)
+            return self._forward(images, sigmas, (*start, sample))
         if given == 1:
             # Noise that is equal in three channels has sqrt(3) times the luminance noise of
             # independent channels at the same level.
             tripled = [np.repeat(image, 3, axis=2) for image in images]
-            restored = self._forward(tripled, [sigma * 3**0.5 for sigma in sigmas])
+            restored = self._forward(tripled, [sigma * 3**0.5 for sigma in sigmas], (*start, sample))
             return [to_channels(image, 1) for image in restored]
-        planes = [self._forward([image[:, :, c : c + 1] for image in images], sigmas) for c in range(given)]
+        planes = [
+            self._forward([image[:, :, c : c + 1] for image in images], sigmas, (*start, sample, c))
+            for c in range(given)
+        ]
         return [np.concatenate(channels, axis=2) for channels in zip(*planes, strict=True)]
 
-    def _forward(self, images: Sequence[Image], sigmas: Sequence[float]) -> list[Image]:
+    def _forward(
+        self, images: Sequence[Image], sigmas: Sequence[float], which: tuple[int, ...]
+    ) -> list[Image]:
         """Images of the same padded size, in the network's channels, through the network."""
         noisy = torch.cat([pad_to_multiple(to_tensor(image), self.stride) for image in images])
         level = torch.tensor(sigmas, dtype=torch.float32)
+        given = (noisy, level, self._z(noisy, *which)) if self.stochastic else (noisy, level)
         with torch.inference_mode(), self.engine.autocast():
-            restored = self.network(self.engine.send(noisy), self.engine.send(level)).float().cpu()
+            restored = self.network(*map(self.engine.send, given)).float().cpu()
         return [
             to_array(part[None, :, : image.shape[0], : image.shape[1]])
             for image, part in zip(images, restored, strict=True)
         ]
+
+    def _z(self, noisy: Tensor, row: int, column: int, *parts: int) -> Tensor:
+        """The same noise for the same pixel in whatever tile, and for every image of a batch."""
+        batch, channels, height, width = noisy.shape
+        rows, columns = slice(row, row + height), slice(column, column + width)
+        return noise_window(channels, rows, columns, self.seed, "z", *parts).expand(batch, -1, -1, -1)
 
 
 def _give_memory_back() -> None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from numpy.typing import NDArray
 
-from degrain.build.released import End, released_path
+from degrain.build.dial import load_between
+from degrain.build.released import released_path
 from degrain.compute import Engine
+from degrain.errors import DegrainError
 from degrain.restore import Restorer
+
+# The end points of the dial by their names.
+DIALS = {"faithful": 0.0, "realistic": 1.0}
 
 
 class Released:
@@ -17,11 +22,11 @@ class Released:
 
     Parameters
     ----------
-    end : faithful or realistic; ensemble : see `Restorer`.
+    dial : see `load_between`; ensemble : see `Restorer`.
     """
 
-    def __init__(self, end: End, engine: Engine, *, ensemble: bool = False) -> None:
-        self.end, self.engine, self.ensemble = end, engine, ensemble
+    def __init__(self, dial: float, engine: Engine, *, ensemble: bool = False) -> None:
+        self.dial, self.engine, self.ensemble = dial, engine, ensemble
         self._loaded: dict[int, Restorer] = {}
 
     def restore_stored(
@@ -38,23 +43,50 @@ class Released:
     def _for(self, channels: int) -> Restorer:
         """Each is loaded when it is first needed."""
         if channels not in self._loaded:
-            path = released_path(self.end, channels)
-            self._loaded[channels] = Restorer.load(path, self.engine, ensemble=self.ensemble)
+            ends = released_path("faithful", channels), released_path("realistic", channels)
+            self._loaded[channels] = Restorer(
+                *load_between(*ends, self.dial), self.engine, ensemble=self.ensemble
+            )
         return self._loaded[channels]
 
 
-def load_restorer(model: str, engine: Engine, *, ensemble: bool = False) -> Restorer | Released:
+def load_restorer(
+    model: str | None,
+    engine: Engine,
+    *,
+    dial: float | None = None,
+    ensemble: bool = False,
+    seed: int = 0,
+) -> Restorer | Released:
     """The generator that a user names.
 
     Parameters
     ----------
-    model : faithful or realistic, or a safetensors file.
+    model : faithful or realistic, or a safetensors file; with `dial` a folder that a pipeline trained into,
+        such as models; None for those that come with degrain.
+    dial : from 0, most faithful, to 1, most realistic.
+    ensemble, seed : see `Restorer`.
 
     Raises
     ------
-    DegrainError : there is no such file, or it holds no generator of ours.
+    DegrainError : there is no such file, it holds no generator of ours, or the two do not go together.
     """
-    for end in get_args(End):
-        if model == end:
-            return Released(end, engine, ensemble=ensemble)
-    return Restorer.load(Path(model), engine, ensemble=ensemble)
+    if dial is None and model in (None, *DIALS):
+        dial, model = DIALS[model or "faithful"], None
+    if dial is None:
+        return Restorer.load(Path(str(model)), engine, ensemble=ensemble, seed=seed)
+    if model is None:
+        return Released(dial, engine, ensemble=ensemble)
+    return Restorer(*load_between(*_ends(model, dial), dial), engine, ensemble=ensemble, seed=seed)
+
+
+def _ends(model: str, dial: float) -> tuple[Path, Path]:
+    """The generators of both training stages below a folder."""
+    if not Path(model).is_dir():
+        msg = (
+            f"--model {model} with --dial {dial:g}: expected a folder with pretrain/ and train/ in it, such "
+            "as models; or leave --model out, for the generators that come with degrain"
+        )
+        raise DegrainError(msg)
+    faithful, realistic = (Path(model) / stage / "generator.safetensors" for stage in ("pretrain", "train"))
+    return faithful, realistic

@@ -64,6 +64,23 @@ def test_experiment_with_other_adversarial_choices_repeats_no_pretraining(
     assert {"gradient_penalty", "r1", "augmentation", "ms_ssim"} <= set(columns)
 
 
+def test_experiment_with_sampling_repeats_no_pretraining(project: Project) -> None:
+    choices = ("model.stochastic=true", "train.sampling.least_diversity=0", "train.lr=0.01")
+    output = project.dvc("exp", "run", *(part for choice in choices for part in ("-S", choice)))
+    assert stages_run(output) == ["sources", "train", "evaluate"]
+    curve = (project / "reports/curves/train.csv").read_text(encoding="utf-8")
+    assert {"pixel", "adversarial", "val_sample_psnr", "val_diversity"} <= set(
+        curve.splitlines()[0].split(",")
+    )
+    project.dvc("plots", "show", "--out", str(project / "plots"))
+    said = project.command("degrain", "sampling", "--count", "2")
+    assert "predicted by real squared error:" in said
+    restore = ("denoise", "images/test", "-o", "out", "--samples", "2", "--model")
+    project.command("degrain", *restore, "models/train/generator.safetensors")
+    names = {path.name for path in (project / "out").iterdir()}
+    assert names == {f"astronaut.{kind}.png" for kind in ("sample-01", "sample-02", "mean", "std")}
+
+
 @pytest.mark.parametrize("option", ["train.lrr=1", "+train.lrr=1"])
 def test_misspelt_setting_fails_before_anything_runs(project: Project, option: str) -> None:
     kept = ("data/raw", "data/patches", "data/noisy", "data/restored", "models", "reports", "dvc.lock")

@@ -56,7 +56,15 @@ def test_metrics_have_every_method_at_every_level(finished: Project) -> None:
 def test_git_sees_only_the_lock_and_the_reports(finished: Project) -> None:
     changed = {line[3:] for line in finished.git("status", "--short", "-uall").splitlines()}
     pictures = {path for path in changed if path.startswith("reports/pictures/")}
-    reports = ("contact_sheet.png", "curves/pretrain.csv", "curves/train.csv", "metrics.json", "results.csv")
+    reports = (
+        "contact_sheet.png",
+        "curves/pretrain.csv",
+        "curves/train.csv",
+        "metrics.json",
+        "results.csv",
+        "dial.csv",
+        "dial.png",
+    )
     files = {f"reports/{name}" for name in (*reports, "speed.json", "table.md")}
     assert len(pictures) == len(PHOTOS["test"])
     assert changed - pictures == files | {"dvc.lock"}
@@ -71,7 +79,13 @@ def test_dvc_shows_metrics_and_plots(finished: Project, tmp_path: Path) -> None:
     finished.dvc("plots", "show", "--out", str(tmp_path / "plots"))
     page = (tmp_path / "plots/index.html").read_text(encoding="utf-8")
     losses = ("pixel loss of pretraining", "loss of the discriminator", "losses of the generator")
-    for title in (*losses, "PSNR on the validation set", "contact_sheet.png"):
+    for title in (
+        *losses,
+        "PSNR on the validation set",
+        "contact_sheet.png",
+        "from faithful to realistic",
+        "dial.png",
+    ):
         assert title in page
     for picture in (finished / "reports/pictures").iterdir():
         assert picture.name in page

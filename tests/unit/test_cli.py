@@ -250,7 +250,7 @@ def test_an_incomplete_command_is_2_with_its_usage(capsys, arguments):
 @pytest.mark.parametrize(("text", "expected"), [("auto", None), ("0", 0.0), ("25", 25 / 255), ("255", 1.0)])
 def test_sigma_is_given_in_units_of_255(monkeypatch, model, capsys, text, expected):
     told = []
-    monkeypatch.setattr("degrain.denoise.denoise_paths", lambda *_, sigma, strength: told.append(sigma) or [])
+    monkeypatch.setattr("degrain.denoise.denoise_paths", lambda *_, sigma, **__: told.append(sigma) or [])
     assert run("denoise", "a", "-o", "b", "--model", model(), "--sigma", text, capsys=capsys)[0] == 0
     assert told == [pytest.approx(expected) if expected else expected]
 

@@ -24,6 +24,7 @@ WITHOUT_EFFECT = {
     "degrain.stabiliser_params": "likewise",
     "degrain.promote_params": "likewise",
     "degrain.health_params": "likewise",
+    "degrain.sampling_params": "likewise",
     "degrain.training.progress": "a line on the screen",
     "degrain.tracking": "MLflow is a view, never the source of truth",
 }

@@ -14,6 +14,8 @@ from degrain.errors import DegrainError
 def load_between(faithful: Path, realistic: Path, dial: float) -> tuple[nn.Module, int]:
     """The network between two end points of one training, and the channels of its images.
 
+    Between a network and a stochastic one, the noise z has the less effect the more faithful it is.
+
     Parameters
     ----------
     faithful, realistic : files of generators; the second was trained on from the first.
@@ -29,8 +31,8 @@ def load_between(faithful: Path, realistic: Path, dial: float) -> tuple[nn.Modul
     if not 0 <= dial <= 1:
         msg = f"dial = {dial}; expected a number from 0 (most faithful) to 1 (most realistic)"
         raise DegrainError(msg)
-    network, channels = load_generator(faithful)
-    other, _ = load_generator(realistic)
+    other, channels = load_generator(realistic)
+    network, _ = load_generator(faithful, stochastic=bool(other.stochastic))
     mine, theirs = network.state_dict(), other.state_dict()
     if {name: value.shape for name, value in mine.items()} != {
         name: value.shape for name, value in theirs.items()

@@ -14,14 +14,16 @@ from torch import nn
 from degrain.errors import DegrainError
 from degrain.files import write_bytes
 from degrain.models.dncnn import Dncnn
-from degrain.models.unet import Unet
+from degrain.models.unet import Unet, made_stochastic
 from degrain.params import Model
 
 DESCRIPTION = "degrain"
+# Of a model in files that were written before it could be anything else.
+NOT_SAID = {"stochastic": False}
 
 
 def build_generator(model: Model, channels: int) -> nn.Module:
-    """The untrained generator that `model` describes, for images of `channels`."""
+    """The untrained generator that `model` describes, for images of `channels`; it takes no noise z yet."""
     match model.generator:
         case "unet":
             return Unet(channels, widths=model.unet.widths, blocks=model.unet.blocks)
@@ -30,8 +32,12 @@ def build_generator(model: Model, channels: int) -> nn.Module:
 
 
 def save_generator(path: Path, network: nn.Module, model: Model, channels: int) -> None:
-    """Write weights as safetensors, and with them what it takes to build the network again."""
-    save_weights(path, network, {"channels": channels, "model": model.model_dump(mode="json")})
+    """Write weights as safetensors, and with them what it takes to build the network again.
+
+    Whether it is stochastic is the network's affair: with model.stochastic, pretraining's is not.
+    """
+    described = model.model_dump(mode="json") | {"stochastic": bool(network.stochastic)}
+    save_weights(path, network, {"channels": channels, "model": described})
 
 
 def save_weights(path: Path, network: nn.Module, description: dict[str, object]) -> None:
@@ -42,8 +48,12 @@ def save_weights(path: Path, network: nn.Module, description: dict[str, object])
     write_bytes(path, save(weights, metadata=metadata))
 
 
-def load_generator(path: Path) -> tuple[nn.Module, int]:
+def load_generator(path: Path, *, stochastic: bool = False) -> tuple[nn.Module, int]:
     """The trained generator of a file, in float32, and the channels of its images.
+
+    Parameters
+    ----------
+    stochastic : make it take noise z, if it does not yet; see `made_stochastic`.
 
     Raises
     ------
@@ -52,7 +62,11 @@ def load_generator(path: Path) -> tuple[nn.Module, int]:
     model, channels = read_description(path)
     with _ours(path), safe_open(path, framework="pt") as file:
         network = build_generator(model, channels)
+        if model.stochastic:
+            network = made_stochastic(network)
         network.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+    if stochastic and not network.stochastic:
+        network = made_stochastic(network)
     return network.eval(), channels
 
 
@@ -71,7 +85,7 @@ def read_description(path: Path) -> tuple[Model, int]:
         raise DegrainError(msg)
     with _ours(path), safe_open(path, framework="pt") as file:
         described = json.loads((file.metadata() or {})[DESCRIPTION])
-        return Model(**described["model"]), int(described["channels"])
+        return Model(**NOT_SAID | described["model"]), int(described["channels"])
 
 
 @contextmanager

@@ -33,7 +33,21 @@ def number(text: str, most: float, expected: str) -> float:
 
 def count(text: str) -> int:
     """A whole number of at least 1."""
-    if not text.isdecimal() or int(text) < 1:
-        msg = f"{text!r}; expected a whole number of at least 1"
+    return _whole(text, 1)
+
+
+def several(text: str) -> int:
+    """A whole number of at least 2."""
+    return _whole(text, 2)
+
+
+def whole(text: str) -> int:
+    """A whole number of at least 0."""
+    return _whole(text, 0)
+
+
+def _whole(text: str, least: int) -> int:
+    if not text.isdecimal() or int(text) < least:
+        msg = f"{text!r}; expected a whole number of at least {least}"
         raise argparse.ArgumentTypeError(msg)
     return int(text)

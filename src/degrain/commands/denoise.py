@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from degrain.commands.arguments import Commands, count, share, sigma_255
+from degrain.commands.arguments import Commands, count, several, share, sigma_255, whole
 
 
 def add_to(commands: Commands) -> None:
@@ -32,10 +32,34 @@ def add_to(commands: Commands) -> None:
     )
     parser.add_argument(
         "--model",
-        default="faithful",
+        default=None,
         metavar="M",
         help="faithful (nearest to the clean image; the default) or realistic (livelier), which come with "
-        "degrain, or the safetensors file of a generator, like models/train/generator.safetensors",
+        "degrain, or the safetensors file of a generator, like models/train/generator.safetensors; "
+        "with --dial, the folder that a pipeline trained into, like models",
+    )
+    parser.add_argument(
+        "--dial",
+        type=share,
+        default=None,
+        metavar="D",
+        help="between 0, most faithful, and 1, most realistic: a network between the two",
+    )
+    parser.add_argument(
+        "--samples",
+        type=several,
+        default=0,
+        metavar="N",
+        help="write N plausible restorations of each image (photo.sample-01.png and so on), their mean "
+        "(photo.mean.png) and their standard deviation at each pixel (photo.std.png: 16 bits, white is 64 in "
+        "units of 255), by a generator that was trained with model.stochastic: true",
+    )
+    parser.add_argument(
+        "--seed",
+        type=whole,
+        default=0,
+        metavar="S",
+        help="of what such a generator draws; another gives other restorations (default: 0)",
     )
     parser.add_argument(
         "--ensemble",
@@ -60,9 +84,17 @@ def _run(options: argparse.Namespace) -> int:
 
     threads = options.threads or available_threads()
     engine = start_engine(Compute(device=options.device, precision=options.precision, threads=threads))
-    restorer = load_restorer(options.model, engine, ensemble=options.ensemble)
-    sigma = None if options.sigma is None else options.sigma / 255
-    failures = denoise_paths(options.inputs, options.output, restorer, sigma=sigma, strength=options.strength)
+    restorer = load_restorer(
+        options.model, engine, dial=options.dial, ensemble=options.ensemble, seed=options.seed
+    )
+    failures = denoise_paths(
+        options.inputs,
+        options.output,
+        restorer,
+        sigma=None if options.sigma is None else options.sigma / 255,
+        strength=options.strength,
+        samples=options.samples,
+    )
     for failure in failures:
         print(f"degrain: {failure}", file=sys.stderr)
     return 1 if failures else 0

@@ -21,6 +21,7 @@ class Dncnn(nn.Module):
     """
 
     stride = 1
+    stochastic = False
 
     def __init__(self, channels: int, *, depth: int, width: int) -> None:
         super().__init__()

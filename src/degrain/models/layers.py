@@ -6,6 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+# How much stronger z is than the image's noise: weights that start at zero take hold in fewer steps.
+Z_GAIN = 4.0
+
 
 class ResidualBlock(nn.Module):
     """x + convolution(ReLU(convolution(x))), without biases; the identity at the start of training."""
@@ -45,3 +48,19 @@ def with_level_map(image: Tensor, sigma: Tensor) -> Tensor:
     batch, _, height, width = image.shape
     level = sigma.to(image.dtype).view(batch, 1, 1, 1).expand(batch, 1, height, width)
     return torch.cat([image, level], dim=1)
+
+
+def with_z(features: Tensor, sigma: Tensor, z: Tensor | None) -> Tensor:
+    """Features (B, F, H, W) and, as further channels, noise z (B, C, H, W) times `Z_GAIN` * sigma (B,).
+
+    So an image and its noise level scaled alike still give the result scaled alike, and an image without
+    noise has one restoration.
+
+    Raises
+    ------
+    ValueError : there is no z.
+    """
+    if z is None:
+        msg = "z = None; expected standard normal noise of the shape of the image, for a stochastic network"
+        raise ValueError(msg)
+    return torch.cat([features, (z * Z_GAIN * sigma.view(-1, 1, 1, 1)).to(features.dtype)], dim=1)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 
-from degrain.models.layers import ResidualBlock, start_at_zero, with_level_map
+from degrain.models.layers import ResidualBlock, start_at_zero, with_level_map, with_z
 
 
 class Unet(nn.Module):
@@ -23,6 +25,8 @@ class Unet(nn.Module):
     widths : channels at each scale, the finest first; each scale halves the image.
     blocks : residual blocks at each scale: on the way down and again on the way up; at the coarsest, in all.
 
+    `made_stochastic` makes it take noise z as well, and give another restoration for each.
+
     Source: Ronneberger et al., "U-Net", 2015; residual blocks, additive skips and the level map
     as in Zhang et al., "Plug-and-Play Image Restoration with Deep Denoiser Prior", 2021; without
     biases as in Mohan et al., "Robust and Interpretable Blind Image Denoising via Bias-Free
@@ -31,6 +35,7 @@ class Unet(nn.Module):
 
     def __init__(self, channels: int, *, widths: Sequence[int], blocks: Sequence[int]) -> None:
         super().__init__()
+        self.stochastic = False
         self.stride = 2 ** (len(widths) - 1)
         self.reach_px = _reach(blocks)
         steps = list(pairwise(widths))
@@ -46,9 +51,13 @@ class Unet(nn.Module):
         self.up = nn.ModuleList(map(_scale, widths[:-1], blocks))
         self.tail = start_at_zero(nn.Conv2d(widths[0], channels, 3, padding=1, bias=False))
 
-    def forward(self, noisy: Tensor, sigma: Tensor) -> Tensor:
-        """noisy (B, C, H, W) with H and W multiples of `stride`; sigma (B,) on the image's scale."""
-        features = self.head(with_level_map(noisy, sigma))
+    def forward(self, noisy: Tensor, sigma: Tensor, z: Tensor | None = None) -> Tensor:
+        """noisy (B, C, H, W) with H and W multiples of `stride`; sigma (B,) on the image's scale.
+
+        z : standard normal, of the shape of noisy; stochastic networks need it, others take none.
+        """
+        given = with_level_map(noisy, sigma)
+        features = self.head(with_z(given, sigma, z) if self.stochastic else given)
         skips = []
         for scale, shrink in zip(self.down, self.shrink, strict=True):
             features = scale(features)
@@ -59,6 +68,25 @@ class Unet(nn.Module):
             features = scale(grow(features) + skip)
         noise: Tensor = self.tail(features)
         return noisy - noise.to(noisy.dtype)
+
+
+def made_stochastic(network: nn.Module) -> Unet:
+    """The same network with z as a further input, which at first, its weights being zero, changes nothing.
+
+    Raises
+    ------
+    ValueError : it is no U-Net.
+    """
+    if not isinstance(network, Unet):
+        msg = f"{type(network).__name__}; expected Unet, the only network that can take noise z"
+        raise ValueError(msg)
+    grown = copy.deepcopy(network)
+    weight = network.head.weight
+    blind = weight.new_zeros((weight.shape[0], network.tail.out_channels, *weight.shape[2:]))
+    grown.head.weight = nn.Parameter(torch.cat([weight.detach(), blind], dim=1))
+    grown.head.in_channels = grown.head.weight.shape[1]
+    grown.stochastic = True
+    return grown
 
 
 def _scale(width: int, blocks: int) -> nn.Sequential:

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from degrain.build.dial import load_between
 from degrain.compute import start_engine
 from degrain.data.noisy import NoisySet
-from degrain.evaluation import report
+from degrain.evaluation import dial, report
 from degrain.evaluation.measure import measure, warm_up
 from degrain.evaluation.methods import methods_by_level
 from degrain.files import sha256_file
@@ -28,8 +29,11 @@ def main(params: Params) -> None:
     measured = {"model": sha256_file(ADVERSARIAL), "test": report.identify_test_set(test.rows)}
     report.write_speeds(REPORTS, results, engine, params.compute.threads, measured)
     report.draw_pictures(test, summary, RESTORED, REPORTS / "pictures", zoom_px=params.evaluate.zoom_px)
+    curve = dial.dial_curve(test, lambda at: Restorer(*load_between(PRETRAINED, ADVERSARIAL, at), engine))
+    dial.write_dial(curve, REPORTS)
     with evaluation_run(params, ADVERSARIAL, pretrained=PRETRAINED) as log:
         report.log_results(log, results, summary, REPORTS)
+        dial.log_dial(log, curve, REPORTS)
 
 
 if __name__ == "__main__":

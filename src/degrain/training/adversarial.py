@@ -81,6 +81,19 @@ class AdversarialStep:
 
     def generator_step(self, state: TrainState, restored: Tensor, batch: Batch) -> Stats:
         """Teach the generator to stay near the clean pixels and to look real."""
+        terms = {
+            "pixel": self.pixel(restored, batch.clean).mean() * self.pixel_weight,
+            **{
+                name: loss(restored, batch.clean).mean() * weight
+                for name, (loss, weight) in self.image_terms.items()
+            },
+            **self.judged_terms(state, restored, batch),
+            **self.stabilisers.historical_term(state, "generator"),
+        }
+        return descend(state.generator, "generator", terms, step=state.step)
+
+    def judged_terms(self, state: TrainState, restored: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """What the discriminator makes the generator pay for restored (B, C, H, W), weighted."""
         shown = self.stabilisers.disguise(state, batch, restored)
         with frozen(self.discriminator.network), state.engine.autocast():
             with torch.no_grad():
@@ -90,17 +103,10 @@ class AdversarialStep:
             matching = feature_matching(
                 [f.float() for f in fake.features], [f.float() for f in real.features]
             )
-        terms = {
-            "pixel": self.pixel(restored, batch.clean).mean() * self.pixel_weight,
-            **{
-                name: loss(restored, batch.clean).mean() * weight
-                for name, (loss, weight) in self.image_terms.items()
-            },
+        return {
             "adversarial": adversarial.mean() * self.adversarial_weight,
             "feature_matching": matching.mean() * self.feature_matching_weight,
-            **self.stabilisers.historical_term(state, "generator"),
         }
-        return descend(state.generator, "generator", terms, step=state.step)
 
     def _judge(self, image: Tensor, noisy: Tensor) -> Judgement:
         seen = torch.cat([image, noisy], dim=1) if self.conditional else image

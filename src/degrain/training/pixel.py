@@ -32,6 +32,11 @@ class PixelStep:
             restored = state.generator.network(batch.noisy, batch.sigma)
         losses = self.loss(restored, batch.clean)
         if self.balance_levels:
-            losses = losses * USUAL_SIGMA / (batch.sigma + SMALL_SIGMA)
+            losses = losses * level_weights(batch.sigma)
         terms = {"pixel": losses.mean()}
         return descend(state.generator, "generator", terms, step=state.step)
+
+
+def level_weights(sigma: Tensor) -> Tensor:
+    """Weights (B,) under which the losses of all noise levels (B,) count alike; 1 at about the usual one."""
+    return USUAL_SIGMA / (sigma + SMALL_SIGMA)

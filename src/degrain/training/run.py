@@ -9,16 +9,20 @@ import torch
 
 from degrain.build.generator import save_generator, save_weights
 from degrain.compute import Engine, start_engine
+from degrain.data.noisy import Image
 from degrain.params import Optimisation, Params
 from degrain.tracking import Run, training_run
 from degrain.training.checkpoint import Checkpoint, stage_key
 from degrain.training.curve import write_curve
+from degrain.training.descend import Stats
 from degrain.training.loop import Guard, Plan, Step, Unguarded, fit
 from degrain.training.setup import patch_dataset, validator
 from degrain.training.state import TrainState
 
 Start = Callable[[Params, Engine], tuple[TrainState, Step]]
 GuardFor = Callable[[Params, Checkpoint, Run], Guard]
+Show = Callable[[str, int, Image], None]
+Validate = Callable[[TrainState], Stats]
 
 
 def run_training(
@@ -27,6 +31,7 @@ def run_training(
     start: Start,
     *,
     guard: GuardFor = lambda *_: Unguarded(),
+    validate: Callable[[Params, Show], Validate] = validator,
     pretrained: Path | None = None,
 ) -> None:
     """Train, on from the checkpoint if there is one, and write the weights and the curve.
@@ -36,6 +41,7 @@ def run_training(
     stage : names the section of the params, the folder of the weights and the curve.
     start : gives the training at its first step.
     guard : gives what looks after the training.
+    validate : gives what measures it now and then.
     pretrained : the generator that it starts from, for MLflow.
     """
     settings: Optimisation = getattr(params, stage)
@@ -44,8 +50,8 @@ def run_training(
         torch.manual_seed(params.seed)
         state, step = start(params, engine)
         data = patch_dataset(params, settings, stage)
-        validate = validator(params, log.log_picture)
-        plan = Plan(settings, data, step, validate, guard(params, checkpoint, log))
+        measure = validate(params, log.log_picture)
+        plan = Plan(settings, data, step, measure, guard(params, checkpoint, log))
         fit(state, plan, checkpoint=checkpoint, log=log, name=stage)
         weights, curve = write_outputs(stage, params, state)
         log.log_artifact(curve)

@@ -16,7 +16,7 @@ from degrain.params import Optimisation, Params
 from degrain.training.ema import Ema
 from degrain.training.muon import Muon
 from degrain.training.state import Player, TrainState
-from degrain.training.validation import Validator
+from degrain.training.validation import Measure, Validator, measure_once
 
 PATCHES = Path("data/patches")
 BETAS = (0.9, 0.99)
@@ -32,7 +32,9 @@ def patch_dataset(params: Params, settings: Optimisation, stage: str) -> CropDat
     return PatchDataset(PATCHES, Degrader(params.noise), **sizes, colour_jitter=jitter, seed=seed)
 
 
-def validator(params: Params, show: Callable[[str, int, Image], None]) -> Validator:
+def validator(
+    params: Params, show: Callable[[str, int, Image], None], measure: Measure = measure_once
+) -> Validator:
     """Measures on the validation set; `show` gets a few of the restored pictures."""
     return Validator(
         NoisySet("val"),
@@ -40,6 +42,7 @@ def validator(params: Params, show: Callable[[str, int, Image], None]) -> Valida
         stride=params.model.stride,
         pictures=params.tracking.pictures,
         show=show,
+        measure=measure,
     )
 
 

@@ -1,0 +1,84 @@
+"""Training a generator that takes noise z to give samples of all that a noisy image may have been."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from degrain.data.patches import Batch
+from degrain.sampling_params import Sampling
+from degrain.seeding import seeded_generator
+from degrain.training.adversarial import AdversarialStep
+from degrain.training.descend import Stats, descend
+from degrain.training.pixel import level_weights
+from degrain.training.state import TrainState
+
+
+@dataclass(frozen=True)
+class SamplingStep:
+    """Both players in alternation; the generator restores each patch several times, each with a z of its own.
+
+    Single restorations must look real to the discriminator, and their mean is held to the clean image: so
+    that it becomes the one of least squared error, whatever their variance.
+
+    Parameters
+    ----------
+    players : of whose terms those that the discriminator gives for single restorations count.
+    seed : of z, together with the step, so that a resumed training draws the same.
+
+    Source: Ohayon et al., "High Perceptual Quality Image Denoising with a Posterior Sampling CGAN", 2021.
+    """
+
+    players: AdversarialStep
+    settings: Sampling
+    seed: int
+
+    def __call__(self, state: TrainState, batch: Batch) -> Stats:
+        """Update both players; see `descend` for what it returns and raises."""
+        samples = self.draw(state, batch)
+        return {
+            **self.players.discriminator_step(state, samples[0].detach(), batch),
+            **self.generator_step(state, samples, batch),
+        }
+
+    def draw(self, state: TrainState, batch: Batch) -> Tensor:
+        """Restorations (K, B, C, H, W) of the batch."""
+        count = self.settings.samples
+        generator = seeded_generator(self.seed, "z", state.step)
+        z = torch.randn((count * len(batch.noisy), *batch.noisy.shape[1:]), generator=generator)
+        noisy, sigma = batch.noisy.repeat(count, 1, 1, 1), batch.sigma.repeat(count)
+        with state.engine.autocast():
+            samples: Tensor = state.generator.network(noisy, sigma, state.engine.send(z))
+        return torch.stack(samples.chunk(count))
+
+    def generator_step(self, state: TrainState, samples: Tensor, batch: Batch) -> Stats:
+        """Teach the generator to look real, and the mean of its samples (K, B, C, H, W) to be right."""
+        errors = mean_penalty(samples.float(), batch.clean) * level_weights(batch.sigma)
+        terms = {
+            "pixel": errors.mean() * self.settings.weight,
+            "adversarial": self.players.judged_terms(state, samples[0], batch)["adversarial"],
+            **self.players.stabilisers.historical_term(state, "generator"),
+        }
+        return descend(state.generator, "generator", terms, step=state.step)
+
+
+def mean_penalty(samples: Tensor, clean: Tensor) -> Tensor:
+    """Squared error of the mean over all z, estimated without bias from K samples, at least 2.
+
+    That of the mean of the K alone is larger by 1/K of their variance, and would pull it down.
+
+    Parameters
+    ----------
+    samples : (K, B, C, H, W); clean : (B, C, H, W).
+
+    Returns
+    -------
+    (B,) penalties; some may be negative.
+
+    Source: the first-moment penalty of Ohayon et al., 2021; the estimate is the usual one of a squared mean.
+    """
+    error, count = samples - clean, len(samples)
+    of_mean, each = error.mean(0).square(), error.square().mean(0)
+    return ((count * of_mean - each) / (count - 1)).flatten(1).mean(1)
