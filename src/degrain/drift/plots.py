@@ -21,7 +21,7 @@ BINS = 16
 def distributions(feature: str, reference: pd.DataFrame, incoming: pd.DataFrame, *, drifted: bool) -> str:
     """How often the values of a feature occur, in the reference and in what came in."""
     title, unit = FEATURES[feature].title, FEATURES[feature].unit
-    figure, axis = _figure(title.partition(":")[0] + (" – drift" if drifted else ""))
+    figure, axis = _figure(title + (" – drift" if drifted else ""))
     values = [table[feature].dropna().to_numpy() for table in (reference, incoming)]
     edges = np.histogram_bin_edges(np.concatenate(values), bins=BINS)
     for part, colour, alpha in zip(values, (REFERENCE, INCOMING), (0.55, 0.5), strict=True):
