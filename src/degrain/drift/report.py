@@ -60,7 +60,7 @@ def _row(one: Comparison) -> str:
     """A line of the table."""
     feature = FEATURES[one.feature]
     cells = [
-        f"{escape(feature.title)}<small>{escape(feature.meaning)}</small>",
+        f"{escape(feature.title)}<small>{escape(feature.meaning)} · {one.feature}</small>",
         _spread(one.reference),
         _spread(one.incoming),
         escape(feature.unit),
