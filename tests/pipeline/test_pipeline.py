@@ -64,6 +64,7 @@ def test_git_sees_only_the_lock_and_the_reports(finished: Project) -> None:
         "results.csv",
         "dial.csv",
         "dial.png",
+        "reference.csv",
     )
     files = {f"reports/{name}" for name in (*reports, "speed.json", "table.md")}
     assert len(pictures) == len(PHOTOS["test"])
@@ -85,6 +86,7 @@ def test_dvc_shows_metrics_and_plots(finished: Project, tmp_path: Path) -> None:
         "contact_sheet.png",
         "from faithful to realistic",
         "dial.png",
+        "reference.csv",
     ):
         assert title in page
     for picture in (finished / "reports/pictures").iterdir():

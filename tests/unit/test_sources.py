@@ -147,6 +147,12 @@ def test_missing_and_empty_folders_are_named(tmp_path):
         listed(tmp_path / "empty")
 
 
+def test_a_folder_that_dvc_keeps_is_to_be_pulled(tmp_path):
+    (tmp_path / "own.dvc").touch()
+    with pytest.raises(DataError, match=f"found nothing; fetch it: dvc pull {tmp_path}/own.dvc"):
+        listed(tmp_path / "own")
+
+
 def test_a_file_that_cannot_be_read_is_listed_all_the_same(tmp_path):
     touch(tmp_path, "a.png")
     (tmp_path / "b.png").symlink_to(tmp_path / "gone.png")

@@ -130,18 +130,24 @@ def _folder(name: str) -> Iterator[Found]:
     written = name.removeprefix("folder:")
     folder = Path(written).expanduser()
     if not folder.is_dir():
-        found = "a file" if folder.exists() else "nothing"
-        msg = (
-            f"{name}: expected a folder at {folder.absolute()}, found {found}; correct the path in "
-            "params.yaml (experiments that run elsewhere, queued ones too, need the whole path)"
-        )
-        raise DataError(msg)
+        raise DataError(_missing(name, folder))
     if all((folder / part).is_dir() for part in (CLEAN, NOISY)):
         yield from _folder_of_pairs(name, folder)
         return
     for relative in _images(name, folder):
         path = (Path(written) / relative).as_posix()
         yield Found(safe_name(relative), path, _sha256(folder / relative))
+
+
+def _missing(name: str, folder: Path) -> str:
+    """What to do about a folder that is not there: DVC may have it."""
+    found = "a file" if folder.exists() else "nothing"
+    pointer = folder.with_name(f"{folder.name}.dvc")
+    advice = f"fetch it: dvc pull {pointer}"
+    if not pointer.is_file():
+        elsewhere = "experiments that run elsewhere, queued ones too, need the whole path"
+        advice = f"correct the path in params.yaml ({elsewhere})"
+    return f"{name}: expected a folder at {folder.absolute()}, found {found}; {advice}"
 
 
 def _folder_of_pairs(name: str, folder: Path) -> Iterator[Found]:

@@ -33,23 +33,24 @@ NOTHING = 1e-12
 class Feature:
     """A number that is compared.
 
-    title : for people; unit : of the number, empty if it has none; of_noise : whether it tells of the
-    noise rather than of what the image shows.
+    title, meaning : for people; unit : of the number, empty if it has none; of_noise : whether it tells
+    of the noise rather than of what the image shows.
     """
 
     title: str
+    meaning: str
     unit: str
     of_noise: bool
 
 
 FEATURES: Mapping[str, Feature] = {
-    "noise_255": Feature("noise level", "of 255", True),
-    "gain": Feature("noise gain: how the variance grows with brightness", "per mille", True),
-    "correlation": Feature("correlation of neighbouring pixels' noise", "", True),
-    "spectrum_db": Feature("spectrum of the noise: high over middle frequencies", "dB", True),
-    "brightness_255": Feature("brightness", "of 255", False),
-    "contrast_255": Feature("contrast", "of 255", False),
-    "megapixels": Feature("size", "megapixels", False),
+    "noise_255": Feature("noise level", "standard deviation", "of 255", True),
+    "gain": Feature("noise gain", "growth of the variance with brightness", "per mille", True),
+    "correlation": Feature("noise correlation", "of neighbouring pixels; white: 0", "", True),
+    "spectrum_db": Feature("noise spectrum", "high over middle frequencies; white: 0", "dB", True),
+    "brightness_255": Feature("brightness", "mean", "of 255", False),
+    "contrast_255": Feature("contrast", "standard deviation, less noise", "of 255", False),
+    "megapixels": Feature("size", "width times height", "megapixels", False),
 }
 
 
@@ -74,7 +75,7 @@ def image_features(pixels: Pixels) -> dict[str, float]:
         noise hardly moves.
     megapixels : size.
     """
-    patches = grid_patches(pixels, SIDE_PX)
+    patches = grid_patches(_large_enough(pixels), SIDE_PX)
     flat = [_flattest(patches[:, channel]) for channel in range(patches.shape[1])]
     shades = np.concatenate([shade for shade, _ in flat])
     spectra = np.concatenate([spectrum for _, spectrum in flat])
@@ -87,6 +88,12 @@ def image_features(pixels: Pixels) -> dict[str, float]:
         "contrast_255": float(patches.mean((2, 3)).std(0).mean()) * 255,
         "megapixels": pixels.shape[0] * pixels.shape[1] / 1e6,
     }
+
+
+def _large_enough(pixels: Pixels) -> Pixels:
+    """Mirrored at the edges until a patch fits in."""
+    missing = [(0, max(0, SIDE_PX - side)) for side in pixels.shape[:2]]
+    return np.pad(pixels, [*missing, (0, 0)], mode="symmetric")
 
 
 def _flattest(patches: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from degrain.drift.features import FEATURES
 
@@ -21,13 +23,13 @@ BINS = 16
 def distributions(feature: str, reference: pd.DataFrame, incoming: pd.DataFrame, *, drifted: bool) -> str:
     """How often the values of a feature occur, in the reference and in what came in."""
     title, unit = FEATURES[feature].title, FEATURES[feature].unit
-    figure, axis = _figure(title.partition(":")[0] + (" – drift" if drifted else ""))
+    figure, axis = _figure(title + (" – drift" if drifted else ""))
     values = [table[feature].dropna().to_numpy() for table in (reference, incoming)]
-    edges = np.histogram_bin_edges(np.concatenate(values), bins=BINS)
+    edges = _edges(np.concatenate(values))
     for part, colour, alpha in zip(values, (REFERENCE, INCOMING), (0.55, 0.5), strict=True):
         if len(part):
             share = np.full(len(part), 100 / len(part))
-            axis.hist(part, list(edges), weights=share, color=colour, alpha=alpha)
+            axis.hist(part, edges, weights=share, color=colour, alpha=alpha)
             axis.axvline(float(np.median(part)), color=colour, linewidth=1.6)
     axis.set_xlabel(unit)
     axis.set_ylabel("% of images")
@@ -46,6 +48,13 @@ def against_brightness(reference: pd.DataFrame, incoming: pd.DataFrame) -> str:
     axis.set_ylim(bottom=0)
     axis.legend(frameon=False, fontsize=8, handletextpad=0.2)
     return _svg(figure)
+
+
+def _edges(values: NDArray[Any]) -> list[float]:
+    """Of equal bins from the least value to the greatest; narrow ones where all are the same."""
+    low, high = float(values.min()), float(values.max())
+    margin = 0.02 * ((high - low) or abs(high) or 1)
+    return list(np.linspace(low - margin, high + margin, BINS + 1))
 
 
 def _figure(title: str) -> tuple[Figure, Axes]:

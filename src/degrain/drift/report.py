@@ -60,11 +60,11 @@ def _row(one: Comparison) -> str:
     """A line of the table."""
     feature = FEATURES[one.feature]
     cells = [
-        f"{escape(feature.title)}<small>{one.feature}</small>",
+        f"{escape(feature.title)}<small>{escape(feature.meaning)} · {one.feature}</small>",
         _spread(one.reference),
         _spread(one.incoming),
         escape(feature.unit),
-        f'<meter min="0" max="1" value="{one.distance:.3f}"></meter> {one.distance:.2f}',
+        f'<i style="--share: {one.distance:.0%}"></i> {one.distance:.2f}',
         f"{one.p_value:.2g}",
         "drift" if one.drifted else "–",
     ]
