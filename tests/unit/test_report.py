@@ -83,6 +83,7 @@ def test_report_on_a_desk_refers_to_files_beside_it(repository: str) -> None:
     write_report(Path("out/report.md"), against="main")
     text = Path("out/report.md").read_text(encoding="utf-8")
     assert text.startswith(f"{MARKER}\n")
+    assert f"Compared with main, commit `{repository[:12]}`." in text
     assert "| degrain, adversarial | sigma 25 | psnr | 28.5 | 29.25 | +0.7500 |" in text
     assert "(../reports/pictures/a%20b.png)" in text
     assert "(report_before/a%20b.png)" in text
@@ -97,6 +98,7 @@ def test_report_on_a_forge_refers_to_the_commits_and_to_nothing_that_they_lack(r
     now = commit()
     write_report(Path("report.md"), against=repository, address=address)
     text = Path("report.md").read_text(encoding="utf-8")
+    assert f"Compared with commit `{repository[:12]}`." in text
     assert f"({address}/{repository}/reports/pictures/a%20b.png)" in text
     assert f"({address}/{now}/reports/pictures/a%20b.png)" in text
     assert f"({address}/{now}/reports/curves.png)" in text

@@ -52,7 +52,8 @@ def _parts(links: Links, against: str, decision: Path | None) -> Iterator[str]:
     curves = image("curves", links.to_present(CURVES)) if drawn else ""
     pictures = "\n".join(_pictures(links))
     yield f"{MARKER}\n## Retraining{': ' + verdict['outcome'] if verdict else ''}\n\n"
-    yield f"Compared with {against} (`{links.before[:12]}`).\n\n"
+    name = "" if links.before.startswith(against) else f"{against}, "
+    yield f"Compared with {name}commit `{links.before[:12]}`.\n\n"
     yield section("Gate", decision_markdown(verdict) if verdict else "Not asked.")
     yield section("Params", params_table(changed_params(links.before)))
     yield section("Metrics", metrics_table(changed_metrics(links.before)))
