@@ -7,11 +7,11 @@ import sys
 from collections.abc import Sequence
 
 import degrain
-from degrain.commands import card, denoise, export, preset, promote, register, rollback, sync, table
+from degrain.commands import card, compare, denoise, export, preset, promote, register, rollback, sync, table
 from degrain.errors import DegrainError
 
 # In the order of `degrain --help`.
-COMMANDS = (denoise, export, table, preset, register, promote, rollback, card, sync)
+COMMANDS = (denoise, export, table, preset, register, promote, rollback, card, compare, sync)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

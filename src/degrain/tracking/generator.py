@@ -16,6 +16,8 @@ from degrain.tracking.store import Store
 PACKAGE = Path(__file__).parents[1]
 CODE = PACKAGE / "mlflow_model.py"  # MLflow runs this file; nothing here imports it
 
+NAME = "generator"  # of the model in MLflow
+
 # The released weights would be kept with every model once more.
 NOT_CODE = shutil.ignore_patterns("weights", "__pycache__")
 
@@ -57,7 +59,7 @@ def deliver_generator(session: Session, weights: Path, package: Path = PACKAGE) 
         logged = Model.log(
             None,
             mlflow.pyfunc,
-            name="generator",
+            name=NAME,
             run_id=session.run_id,
             python_model=str(package / CODE.name),
             artifacts={"weights": str(weights)},
@@ -69,11 +71,12 @@ def deliver_generator(session: Session, weights: Path, package: Path = PACKAGE) 
 
 
 def logged_model_of(store: Store, run_id: str) -> str | None:
-    """The id of the model that a run has logged, whole; None if there is none."""
+    """The id of the model that a run has logged as `deliver_generator` does; None if there is none whole."""
     models = store.client.search_logged_models(
         [store.experiment_id], filter_string=f"source_run_id = '{run_id}'"
     )
-    return next((str(model.model_id) for model in models if str(model.status) == "READY"), None)
+    whole = [model for model in models if model.name == NAME and str(model.status) == "READY"]
+    return str(whole[0].model_id) if whole else None
 
 
 def _requirements() -> list[str]:
