@@ -10,6 +10,7 @@ import degrain
 from degrain.commands import (
     assign,
     card,
+    compare,
     denoise,
     drift,
     export,
@@ -30,7 +31,7 @@ from degrain.errors import DegrainError
 COMMANDS = (
     *(denoise, export, serve),
     *(table, realism, sampling, report, preset, assign),
-    *(register, promote, rollback, card, sync, drift),
+    *(register, promote, rollback, card, compare, sync, drift),
 )
 
 

@@ -22,10 +22,16 @@ def logged_model(
     server was away. Then it is logged, by a run of its own.
     """
     sha256 = sha256_file(weights)
-    return _known(store, sha256) or _log(store, weights, faithful, params)
+    return known_model(store, sha256) or _log(store, weights, faithful, params)
 
 
-def _known(store: Store, sha256: str) -> tuple[str, str] | None:
+def known_model(store: Store, sha256: str) -> tuple[str, str] | None:
+    """The same, or None where the store does not know the model.
+
+    Parameters
+    ----------
+    sha256 : of the safetensors file.
+    """
     runs = store.client.search_runs(
         [store.experiment_id],
         f"tags.`model.sha256` = '{sha256}' and tags.`dvc.stage` != 'evaluate'",
