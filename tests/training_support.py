@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,9 +50,13 @@ class Recorder:
 
     def __init__(self) -> None:
         self.rows: list[tuple[int, dict[str, float]]] = []
+        self.tags: dict[str, str] = {}
 
     def log_metrics(self, step: int, metrics: dict[str, float]) -> None:
         self.rows.append((step, dict(metrics)))
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        self.tags |= tags
 
     def flush(self) -> None:
         pass

@@ -89,9 +89,11 @@ def diagnose(figures: Mapping[str, float], best: Mapping[str, float], train: Tra
 def _symptoms(figures: Mapping[str, float], best: Mapping[str, float], train: Train) -> Iterator[Diagnosis]:
     """All that the figures speak for, the worst first."""
     limits = train.health
-    for name, most in (("update_ratio", limits.update_ratio), ("detail", limits.detail)):
+    # A generator that has learned little leaves noise in, and noise is detail: only a rise tells.
+    most_detail = limits.detail * max(best.get("detail", float("inf")), 1.0)
+    for name, most in (("update_ratio", limits.update_ratio), ("detail", most_detail)):
         if figures.get(name, 0.0) > most:
-            yield _told(Condition.DIVERGED, f"{name} = {figures[name]:.3g}", f"at most {most:g}", name)
+            yield _told(Condition.DIVERGED, f"{name} = {figures[name]:.3g}", f"at most {most:.3g}", name)
     for name in SHARES:
         # More than the clean images have is nothing to come up to.
         least = limits.collapse * min(best.get(name, 0.0), 1.0)

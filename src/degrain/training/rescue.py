@@ -138,13 +138,10 @@ class HealthGuard:
 
 
 def _given_up(condition: Condition, error: Diverged, history: list[str]) -> Diverged:
-    """What is raised after the last rescue."""
-    before = "".join(f"\n  before that: {rescue}" for rescue in history)
-    times = f"after {len(history)} rescue{'s' * (len(history) != 1)}"
-    return Diverged(
-        f"train: {condition} {times}: {error.seen}{before}\nIn params.yaml",
-        ADVICE[condition],
-    )
+    """What is raised after the last rescue: all that was seen, in order."""
+    times = f"{len(history)} rescue{'s' * (len(history) != 1)}"
+    seen = "\n  ".join([f"train: {condition} after {times}:", *history, error.seen])
+    return Diverged(seen, f"{ADVICE[condition]} (params.yaml)")
 
 
 def health_guard(params: Params, checkpoint: Checkpoint, log: TagLog) -> Guard:
