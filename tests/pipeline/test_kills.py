@@ -86,3 +86,18 @@ def test_diverging_training_stops_with_the_step_and_the_term_and_keeps_its_check
     assert "Traceback" not in output
     assert len(checkpoints(project, "pretrain")) == 1
     assert not (project / "models/pretrain/generator.safetensors").exists()
+
+
+def test_health_of_a_ruined_train_stage_ends_it_with_the_diagnosis(project: Project) -> None:
+    project.change_params({"train": {"lr": 1e30, "gradient_clip": 1e30, "health": {"rescues": 1}}})
+    output = project.dvc("repro", code=255)
+    assert stages_run(output) == ["sources", "train"]
+    assert "(rescue 1 of 1)" in output
+    assert "train: diverged after 1 rescue:\n  diverged, step " in output
+    assert "Lower train.lr" in output
+    assert "Traceback" not in output
+    assert {path.name for path in checkpoints(project, "train")[0].parent.glob("*.pt")} == {
+        "state.pt",
+        "healthy.pt",
+    }
+    assert not (project / "models/train/generator.safetensors").exists()
