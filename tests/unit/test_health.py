@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from degrain.build.generator import build_generator
+from degrain.params import ParamsError
 from degrain.training import loop
 from degrain.training.checkpoint import Checkpoint
 from degrain.training.curve import write_curve
@@ -377,3 +378,11 @@ def test_health_is_kept_beside_the_checkpoint_and_goes_with_it(tmp_path):
     assert (checkpoint.load(), healthy.load()) == ({"step": 2}, {"step": 1})
     checkpoint.finish()
     assert healthy.load() is None
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("window", 0), ("rescue_rate", 1.0), ("detail", 1), ("rescues", -1)]
+)
+def test_health_settings_that_cannot_be_are_refused(make_params, setting, value):
+    with pytest.raises(ParamsError, match=rf"train\.health\.{setting} = {value}"):
+        make_params({"train": {"health": {setting: value}}})
