@@ -101,7 +101,9 @@ def test_health_update_ratio_is_the_change_over_the_weights():
         measured = VITALS.update_of(network)
         network.weight += 0.02
         network.bias += 0.02
-    assert measured() == pytest.approx({"update_ratio": math.sqrt(8 * 0.02**2 / (6 * 4))}, rel=1e-4)
+    assert measured() == pytest.approx(
+        {"update_ratio": math.sqrt(8 * 0.02**2 / (6 * 2.02**2 + 2 * 0.02**2))}, rel=1e-4
+    )
 
 
 # --- what they say ---

@@ -83,16 +83,16 @@ class Vitals:
         return _fetched(tuple(figures), list(figures.values()))
 
     def update_of(self, network: nn.Module) -> Callable[[], Stats]:
-        """Call it before an update, and what it returns after: update_ratio, |change| / |weights|."""
+        """Call it before an update, and what it returns once after: update_ratio, |change| / |weights|."""
         if not self.enabled:
             return dict
         weights: list[Tensor] = list(network.parameters())
-        before = [weight.detach().clone() for weight in weights]
+        change = [weight.detach().clone() for weight in weights]
 
         @torch.no_grad()
         def measured() -> Stats:
-            change: list[Tensor] = list(torch._foreach_sub(weights, before))
-            sizes = [torch.stack(torch._foreach_norm(each)).norm() for each in (change, before)]
+            torch._foreach_sub_(change, weights)
+            sizes = [torch.stack(torch._foreach_norm(each)).norm() for each in (change, weights)]
             return _fetched(("update_ratio",), [_ratio(*sizes)])
 
         return measured
