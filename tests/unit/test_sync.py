@@ -182,9 +182,9 @@ def test_part_of_a_run_that_went_on_fills_its_gap(params, away):
 
 
 def test_description_that_was_half_sent_is_completed(params, away, monkeypatch):
-    from degrain.tracking import describe
-
     import mlflow
+
+    from degrain.tracking import describe
 
     train(params)
     send, batches = mlflow.MlflowClient.log_batch, []

@@ -17,7 +17,6 @@ from degrain.tracking.store import Store
 PACKAGE = Path(__file__).parents[1]
 CODE = PACKAGE / "mlflow_model.py"  # MLflow runs this file; nothing here imports it
 
-NAME = "generator"  # of the model in MLflow
 
 # The released weights would be kept with every model once more.
 NOT_CODE = shutil.ignore_patterns("weights", "__pycache__")

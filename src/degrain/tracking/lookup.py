@@ -57,7 +57,7 @@ def fetch_generator(store: Store, run: RunRecord, folder: Path) -> Path | None:
     """Copy the safetensors file of the model that a run logged or evaluated; None if the store has none."""
     import mlflow
 
-    model_id = logged_model_of(store, run.run_id)
+    model_id = logged_model_of(store, run.run_id, "service")
     if model_id is None:
         known = known_model(store, run.tags["model.sha256"]) if "model.sha256" in run.tags else None
         model_id = known[1] if known else None
