@@ -180,6 +180,30 @@ def test_part_of_a_run_that_went_on_fills_its_gap(params, away):
     assert (stored.info.status, sorted(step for step, _ in points(stored))) == ("FINISHED", [1, 2, 3])
 
 
+def test_description_that_was_half_sent_is_completed(params, away, monkeypatch):
+    import mlflow
+
+    from degrain.tracking import describe
+
+    train(params)
+    send, batches = mlflow.MlflowClient.log_batch, []
+
+    def interrupt(*args, **kwargs):
+        batches.append(kwargs["params"])
+        if len(batches) == 2:
+            raise Interruption
+        send(*args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(describe, "PARAMS_AT_ONCE", 10)
+        patch.setattr(mlflow.MlflowClient, "log_batch", interrupt)
+        with pytest.raises(Interruption):
+            cli.main(["sync"])
+    assert len(runs()[0].data.params) == 10
+    assert cli.main(["sync"]) == 0
+    assert_all_there(runs()[0])
+
+
 def test_evaluation_is_sent_below_its_training(params, away):
     frame = pd.DataFrame({"name": ["NA", "b"], "psnr": [0.25, 30.0], "pixels": [4, 5]})
     train(params)

@@ -67,14 +67,15 @@ def git_tags() -> dict[str, str]:
 def deliver_description(
     session: Session, stage: str, params: Mapping[str, str], hashes: Mapping[str, str]
 ) -> None:
-    """Send params, as `flatten` gives them, and data sets, unless the run has them: no param can change."""
+    """Send the params, as `flatten` gives them, and the data sets that the run does not have yet."""
     from mlflow.entities import Dataset, DatasetInput, InputTag, Param
 
-    if session.client.get_run(session.run_id).data.params:
-        return
-    entries = [Param(*setting) for setting in params.items()]
+    run = session.client.get_run(session.run_id)
+    entries = [Param(*setting) for setting in params.items() if setting[0] not in run.data.params]
     for start in range(0, len(entries), PARAMS_AT_ONCE):
         session.client.log_batch(session.run_id, params=entries[start : start + PARAMS_AT_ONCE])
+    if run.inputs and run.inputs.dataset_inputs:
+        return
     context = InputTag("mlflow.data.context", "testing" if stage == "evaluate" else "training")
     data = [
         # MLflow keeps 36 characters of a digest.
