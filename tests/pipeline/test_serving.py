@@ -18,6 +18,7 @@ import zlib
 from pathlib import Path
 from typing import NamedTuple
 
+import aiohttp
 import numpy as np
 import pytest
 import requests
@@ -453,3 +454,26 @@ def test_the_end_finishes_what_has_come_in(server):
     assert list(server.log.parent.glob("degrain-*")) == []
     with pytest.raises(requests.ConnectionError):
         requests.get(f"{server.address}/health", timeout=10)
+
+
+def test_who_knocks_during_a_restart_is_answered_once_the_model_is_there(server):
+    """On the port of the server that has ended."""
+    address, started = server.address, []
+
+    async def send(session, number):
+        if number == 20:
+            again = running(server.log.parent, *LIMITS, "--port", address.rpartition(":")[2])
+            started.append(again)
+            return await asyncio.to_thread(again.__enter__)
+        while True:
+            try:
+                return (await send_image(session, number))[0]
+            except aiohttp.ClientConnectorError:
+                await asyncio.sleep(0.1)
+
+    try:
+        *statuses, again = server.together(21, send)
+        assert statuses == [200] * 20
+        assert (again.address, again.metric("degrain_scorer_starts_total")) == (address, 1)
+    finally:
+        started[0].__exit__(None, None, None)
