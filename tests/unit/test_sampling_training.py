@@ -289,7 +289,7 @@ def test_in_a_real_training_diversity_grows_from_none_and_the_mean_stays_right(m
 
     start, error = measured()
     assert start < 1e-6
-    for _ in range(80):
+    for _ in range(40):
         plan.step(state, coins(8, generator=generator))
         state.step += 1
     grown, error_after = measured()
