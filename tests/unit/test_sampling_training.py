@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -26,7 +27,7 @@ from degrain.training.diversity import (
 )
 from degrain.training.loop import fit
 from degrain.training.pixel import PixelStep, level_weights
-from degrain.training.sampling import mean_penalty
+from degrain.training.sampling import energy_score, mean_penalty
 from degrain.training.setup import start_state
 from training_support import (
     CPU,
@@ -76,6 +77,24 @@ def test_the_penalty_does_not_pull_at_the_variance():
     assert abs(width.grad) < 0.02  # that of the mean of two alone would be 0.5
 
 
+@pytest.mark.parametrize("count", [2, 5])
+def test_the_energy_score_is_least_for_pixels_spread_as_the_truth_is(count):
+    clean = 0.2 * normal(1, 1, 128, 128)
+    scores = [
+        float(energy_score(width * normal(count, 1, 1, 128, 128, seed=1), clean))
+        for width in (0, 0.1, 0.2, 0.4)
+    ]
+    assert min(scores) == scores[2]
+    assert scores[0] == pytest.approx(0.2 * (2 / math.pi) ** 0.5, rel=0.02)  # of a normal distribution
+    assert scores[2] == pytest.approx(0.2 / math.pi**0.5, rel=0.02)
+
+
+def test_the_energy_score_parts_samples_that_are_alike():
+    samples = (0.001 * normal(2, 1, 1, 64, 64)).requires_grad_()
+    energy_score(samples, 0.2 * normal(1, 1, 64, 64, seed=1)).mean().backward()
+    assert ((samples[0] - samples[1]) * (samples.grad[0] - samples.grad[1])).sum() < 0
+
+
 # --- the step ---
 
 
@@ -94,7 +113,8 @@ def test_a_step_draws_samples_that_begin_as_the_pretrained_restoration_and_then_
 
 
 def test_the_terms_are_those_of_a_single_sample_and_of_the_mean(make_params):
-    params = make_params(STOCHASTIC | {"train": {"sampling": {"weight": 3.0}}})
+    weights = {"weight": 3.0, "energy_weight": 2.0}
+    params = make_params(STOCHASTIC | {"train": {"sampling": weights}})
     state, plan = adversarial_training(params, None)
     with torch.no_grad():
         state.generator.network.head.weight += normal(*state.generator.network.head.weight.shape) / 10
@@ -103,10 +123,13 @@ def test_the_terms_are_those_of_a_single_sample_and_of_the_mean(make_params):
     before = parameters(state.discriminator.network)
     stats = plan.step.generator_step(state, samples, batch)
     assert same(before, parameters(state.discriminator.network))
-    assert set(stats) == {"pixel", "adversarial", "generator_gradient_norm"}
+    assert set(stats) == {"pixel", "energy", "adversarial", "generator_gradient_norm"}
     one, other = (sample.detach() - batch.clean for sample in samples)
     expected = 3.0 * ((one * other).mean((1, 2, 3)) * level_weights(batch.sigma)).mean()
     assert stats["pixel"] == pytest.approx(float(expected), rel=1e-4)
+    spread = (one - other).abs().mean() / 2
+    energy = (one.abs().mean() + other.abs().mean()) / 2 - spread
+    assert stats["energy"] == pytest.approx(2.0 * float(energy), rel=1e-4)
 
 
 def test_sampling_resumes_exactly_and_the_seed_decides_what_is_drawn(
@@ -266,7 +289,7 @@ def test_in_a_real_training_diversity_grows_from_none_and_the_mean_stays_right(m
 
     start, error = measured()
     assert start < 1e-6
-    for _ in range(80):
+    for _ in range(40):
         plan.step(state, coins(8, generator=generator))
         state.step += 1
     grown, error_after = measured()
