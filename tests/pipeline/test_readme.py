@@ -24,6 +24,13 @@ TRIED_ELSEWHERE = {
     "degrain export models/train/generator.safetensors generator.onnx": "test_export.py",
     "degrain preset colour-benchmark": "test_presets.py",
     "dvc repro": "test_pipeline.py; with standard sets it needs the network",
+    "degrain promote --dry-run": "test_gate.py and test_lifecycle.py, as the next four",
+    "degrain register": "there",
+    "degrain promote": "there",
+    "degrain card": "there",
+    "degrain rollback": "there",
+    "degrain drift incoming/": "test_data_docs.py",
+    "degrain serve": "test_serving.py",
     "python benchmarks/repro.py": "takes many minutes; its report is committed",
 }
 
