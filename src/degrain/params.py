@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from degrain.errors import DegrainError
+from degrain.noise_model_params import NoiseModelSection
 from degrain.noise_params import NoiseSection
 from degrain.section import Section
 from degrain.stabiliser_params import Stabilisers
@@ -243,6 +244,7 @@ class Params(Section):
     compute: Compute
     data: Data
     noise: NoiseSection
+    noise_model: NoiseModelSection
     patches: Patches
     augment: Augment
     model: Model

@@ -20,6 +20,7 @@ WITHOUT_EFFECT = {
     "degrain.params": "checks the values, which DVC follows itself",
     "degrain.section": "likewise",
     "degrain.noise_params": "likewise",
+    "degrain.noise_model_params": "likewise",
     "degrain.stabiliser_params": "likewise",
     "degrain.training.progress": "a line on the screen",
     "degrain.tracking": "MLflow is a view, never the source of truth",
