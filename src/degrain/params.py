@@ -30,6 +30,7 @@ from degrain.noise_params import NoiseSection
 from degrain.section import Section
 from degrain.stabiliser_params import Stabilisers
 from degrain.standard_sets import check_name, refusal, sets_without_pairs
+from degrain.yaml_edit import overlaid
 
 PixelLoss = Literal["l1", "charbonnier", "mse"]
 AdversarialLoss = Literal[
@@ -328,11 +329,18 @@ class Params(Section):
 def load_params(path: Path = Path("params.yaml")) -> Params:
     """Read and check params.yaml.
 
+    A file with the key `base`, the path of another from where it is, holds what differs from that one.
+
     Raises
     ------
     ParamsError : naming the key, what was expected, what was found and, for a misspelt key,
         the nearest one; one line for each problem.
     """
+    return parse_params(_read(path), name=path.name)
+
+
+def _read(path: Path) -> Any:
+    """The values of a file, laid over those of its base."""
     if not path.is_file():
         msg = f"{path}: not found; run this where params.yaml is, at the top of the project"
         raise ParamsError(msg)
@@ -341,7 +349,10 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         msg = f"{path}: not valid YAML: {error}"
         raise ParamsError(msg) from error
-    return parse_params(values, name=path.name)
+    if not (isinstance(values, dict) and "base" in values):
+        return values
+    base = values.pop("base")
+    return overlaid(_read(path.parent / str(base)), values)
 
 
 def parse_params(values: object, *, name: str = "params.yaml") -> Params:

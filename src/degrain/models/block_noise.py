@@ -22,22 +22,25 @@ class BlockNoise(nn.Module):
     ----------
     levels_255 : weakest and strongest level that it was shown. Beyond them noise looks as it does there,
         but for its strength.
+    gain : what the network's output is multiplied by, so that its strength is that of what it was shown.
     """
 
     levels_255: Tensor
+    gain: Tensor
 
     def __init__(self, channels: int, *, side_px: int, width: int, z_length: int) -> None:
         super().__init__()
         self.channels, self.side_px, self.z_length = channels, side_px, z_length
         self.network = DcganGenerator(z_length + channels + 1, channels, side_px=side_px, width=width)
         self.register_buffer("levels_255", torch.tensor([USUAL_255, USUAL_255]))
+        self.register_buffer("gain", torch.tensor(1.0))
 
     def unit(self, z: Tensor, brightness: Tensor, level_255: Tensor) -> Tensor:
         """Noise in units of the level; see `forward`."""
         weakest, strongest = self.levels_255
         seen = traits(brightness, level_255.clamp(weakest, strongest))
         noise: Tensor = self.network(torch.cat([z, seen], dim=1))
-        return noise
+        return noise * self.gain
 
     def forward(self, z: Tensor, brightness: Tensor, level_255: Tensor) -> Tensor:
         """One block for each noise vector.

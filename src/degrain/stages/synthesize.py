@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from degrain.build.degrader import Degrader, level_estimate
+from degrain.build.degrader import Degrader
+from degrain.build.level_estimate import level_estimate
 from degrain.data.pairs import make_pair_patches, make_pair_sets
 from degrain.data.synthesis import draw_contact_sheet, make_noisy_sets, make_patches
 from degrain.params import Params

@@ -10,7 +10,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
@@ -31,6 +33,8 @@ from degrain.training.state import Player, TrainState, frozen
 # Of Adam, as Gulrajani et al., 2017, but for a shorter memory of squares: trainings here are short.
 BETAS = (0.0, 0.9)
 CHECKPOINT_SECONDS = 20.0
+CALIBRATION_BATCHES = 32
+BLOCKS_AT_ONCE = 512
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,30 @@ def learn_noise(
                 checkpoint.save(state.state_dict())
                 saved_at = time.monotonic()
     network: BlockNoise = state.ema.network  # type: ignore[assignment]
+    calibrate(network, [shown(settings.steps, turn) for turn in range(CALIBRATION_BATCHES)])
     return network
+
+
+@torch.no_grad()
+def calibrate(network: BlockNoise, batches: list[Shown]) -> None:
+    """Set the gain so that what is made is as strong as what was shown.
+
+    A short training gets the look of noise right long before its strength, to some percent.
+    """
+    made = [network.unit(shown.z, shown.brightness, shown.level_255) for shown in batches]
+    powers = (torch.cat(units).square().mean() for units in ([shown.unit for shown in batches], made))
+    real, fake = powers
+    network.gain.mul_((real / fake).sqrt())
+
+
+@torch.no_grad()
+def make_blocks(network: BlockNoise, like: NoiseBlocks, engine: Engine, *, seed: int) -> NDArray[np.float32]:
+    """Noise at the brightness and level of each of some real blocks: (N, C, S, S)."""
+    generator = seeded_generator(seed, "made blocks")
+    z = torch.randn(len(like), network.z_length, generator=generator)
+    told = (z, torch.from_numpy(like.brightness), torch.from_numpy(like.level_255))
+    parts = zip(*(torch.split(values, BLOCKS_AT_ONCE) for values in told), strict=True)
+    return torch.cat([network(*map(engine.send, part)).cpu() for part in parts]).numpy()
 
 
 def critic_step(state: TrainState, shown: Shown, penalty_weight: float, *, seed: int) -> Stats:
