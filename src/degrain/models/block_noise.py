@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from degrain.models.dcgan import DcganCritic, DcganGenerator
 
 USUAL_255 = 4.0
+GRAIN = 4
 
 
 class BlockNoise(nn.Module):
@@ -20,6 +21,7 @@ class BlockNoise(nn.Module):
 
     Attributes
     ----------
+    numbers : that a noise vector has.
     levels_255 : weakest and strongest level that it was shown. Beyond them noise looks as it does there,
         but for its strength.
     gain : what the network's output is multiplied by, so that its strength is that of what it was shown.
@@ -30,8 +32,10 @@ class BlockNoise(nn.Module):
 
     def __init__(self, channels: int, *, side_px: int, width: int, z_length: int) -> None:
         super().__init__()
-        self.channels, self.side_px, self.z_length = channels, side_px, z_length
-        self.network = DcganGenerator(z_length + channels + 1, channels, side_px=side_px, width=width)
+        self.channels, self.side_px = channels, side_px
+        told = channels + 1
+        self.network = DcganGenerator(told + z_length, channels, side_px=side_px, width=width, grain=GRAIN)
+        self.numbers = self.network.numbers - told
         self.register_buffer("levels_255", torch.tensor([USUAL_255, USUAL_255]))
         self.register_buffer("gain", torch.tensor(1.0))
 
@@ -39,15 +43,15 @@ class BlockNoise(nn.Module):
         """Noise in units of the level; see `forward`."""
         weakest, strongest = self.levels_255
         seen = traits(brightness, level_255.clamp(weakest, strongest))
-        noise: Tensor = self.network(torch.cat([z, seen], dim=1))
-        return noise * self.gain
+        noise: Tensor = self.network(torch.cat([seen, z], dim=1)) * self.gain
+        return noise - noise.mean((2, 3), keepdim=True)  # as the blocks that it was shown
 
     def forward(self, z: Tensor, brightness: Tensor, level_255: Tensor) -> Tensor:
         """One block for each noise vector.
 
         Parameters
         ----------
-        z : (B, z_length), normal.
+        z : (B, numbers), normal.
         brightness : (B, C) mean of the clean block in each channel, in [0, 1].
         level_255 : (B,) root mean square of the noise in smooth parts of the image, in units of 255.
 

@@ -7,7 +7,9 @@ Networks", 2016.
 from __future__ import annotations
 
 import itertools
+import math
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -20,37 +22,50 @@ class DcganGenerator(nn.Module):
 
     Parameters
     ----------
-    z_length : numbers in a noise vector.
+    z_length : numbers of the noise vector that the whole image hangs on.
     channels : of the images.
     side_px : of the images, even: 28 grows from 7, 32 and 64 from 4.
     width : channels at full size; they double at each coarser scale, three times at most.
+    grain : maps of further noise at each scale, which `z` then holds as well. What is random from pixel to
+        pixel need not be made out of `z_length` numbers, and comes out alike wherever it is.
 
-    The last layer is a convolution at full size without bounds, where the source has a bounded transposed
+    Attributes
+    ----------
+    numbers : that a whole `z` has, those of the grain included.
+
+    The last layers are convolutions at full size without bounds, where the source has a bounded transposed
     one: no pixel is made otherwise than its neighbour, and noise, which has no bounds, can be made.
+
+    Source of the grain: Karras et al., "A Style-Based Generator Architecture for Generative Adversarial
+    Networks", 2019, section 3.2.
 
     Raises
     ------
     ValueError : `side_px` cannot be halved.
     """
 
-    def __init__(self, z_length: int, channels: int, *, side_px: int, width: int) -> None:
+    def __init__(self, z_length: int, channels: int, *, side_px: int, width: int, grain: int = 0) -> None:
         super().__init__()
-        self.z_length, self.channels, self.side_px = z_length, channels, side_px
         widths, coarsest = _scales(side_px, width)
         widths.reverse()
-        self.layers = nn.Sequential(
-            *_raised(nn.ConvTranspose2d(z_length, widths[0], coarsest, bias=False)),
-            *(
-                part
-                for before, after in itertools.pairwise(widths)
-                for part in _raised(nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=False))
-            ),
-            nn.Conv2d(widths[-1], channels, 3, padding=1),
+        self.maps = [(grain, side, side) for side in (coarsest * 2**scale for scale in range(len(widths)))]
+        self.parts = [z_length, *(math.prod(shape) for shape in self.maps)]
+        self.numbers = sum(self.parts)
+        self.first = _raised(nn.ConvTranspose2d(z_length, widths[0], coarsest, bias=False))
+        self.layers = nn.ModuleList(
+            _raised(nn.ConvTranspose2d(before + grain, after, 4, stride=2, padding=1, bias=False))
+            for before, after in itertools.pairwise(widths)
         )
+        self.layers.append(_raised(nn.Conv2d(width + grain, width, 3, padding=1, bias=False)))
+        self.last = nn.Conv2d(width, channels, 3, padding=1)
 
     def forward(self, z: Tensor) -> Tensor:
-        """z (B, z_length), normal, to images (B, channels, side_px, side_px), unbounded."""
-        images: Tensor = self.layers(z[:, :, None, None])
+        """z (B, numbers), normal, to images (B, channels, side_px, side_px), unbounded."""
+        whole, *grain = torch.split(z, self.parts, dim=1)
+        features = self.first(whole[:, :, None, None])
+        for layer, values, shape in zip(self.layers, grain, self.maps, strict=True):
+            features = layer(torch.cat([features, values.unflatten(1, shape)], dim=1))
+        images: Tensor = self.last(features)
         return images
 
 
@@ -98,5 +113,5 @@ def _scales(side_px: int, width: int) -> tuple[list[int], int]:
     return widths, side_px
 
 
-def _raised(layer: nn.ConvTranspose2d) -> tuple[nn.Module, nn.Module, nn.Module]:
-    return layer, nn.BatchNorm2d(layer.out_channels), nn.ReLU()
+def _raised(layer: nn.Conv2d | nn.ConvTranspose2d) -> nn.Sequential:
+    return nn.Sequential(layer, nn.BatchNorm2d(layer.out_channels), nn.ReLU())

@@ -22,10 +22,10 @@ class DrawsBlocks(Protocol):
 
     channels: int
     side_px: int
-    z_length: int
+    numbers: int
 
     def __call__(self, z: Tensor, brightness: Tensor, level_255: Tensor) -> Tensor:
-        """z (N, z_length), brightness (N, C), level (N,) to noise (N, C, side_px, side_px)."""
+        """z (N, numbers), brightness (N, C), level (N,) to noise (N, C, side_px, side_px)."""
         ...
 
 
@@ -82,7 +82,7 @@ class Learned:
         return field[:, :, top : top + height, left : left + width]
 
     def _draw(self, brightness: Tensor, level: Tensor, generator: torch.Generator) -> Tensor:
-        shape = (len(level), self.blocks.z_length)
+        shape = (len(level), self.blocks.numbers)
         z = torch.randn(shape, generator=generator, device=brightness.device, dtype=brightness.dtype)
         starts = range(0, len(level), MOST_BLOCKS)
         parts = (slice(start, start + MOST_BLOCKS) for start in starts)

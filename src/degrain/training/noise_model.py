@@ -41,7 +41,7 @@ BLOCKS_AT_ONCE = 512
 class Shown:
     """Real blocks of one update, and what both players are told of them.
 
-    unit : (B, C, S, S), in units of the level. brightness : (B, C). level_255 : (B,). z : (B, z_length).
+    unit : (B, C, S, S), in units of the level. brightness : (B, C). level_255 : (B,). z : (B, numbers).
     """
 
     unit: Tensor
@@ -54,12 +54,12 @@ class BlockSampler:
     """Random real blocks; those of an update depend on the seed and on its number alone."""
 
     def __init__(
-        self, blocks: NoiseBlocks, settings: NoiseModelSection, engine: Engine, *, seed: int
+        self, blocks: NoiseBlocks, settings: NoiseModelSection, engine: Engine, *, seed: int, numbers: int
     ) -> None:
         self.noise, self.brightness, self.level_255 = (
             torch.from_numpy(values) for values in (blocks.noise, blocks.brightness, blocks.level_255)
         )
-        self.settings, self.engine, self.seed = settings, engine, seed
+        self.settings, self.engine, self.seed, self.numbers = settings, engine, seed, numbers
 
     def __call__(self, step: int, turn: int) -> Shown:
         """Blocks and noise vectors for the update `turn` of a step."""
@@ -68,7 +68,7 @@ class BlockSampler:
         chosen = torch.randint(len(self.noise), (count,), generator=generator)
         level = self.level_255[chosen]
         unit = self.noise[chosen] * (255 / level).view(-1, 1, 1, 1)
-        z = torch.randn(count, self.settings.z_length, generator=generator)
+        z = torch.randn(count, self.numbers, generator=generator)
         values = (unit, self.brightness[chosen], level, z)
         return Shown(*(self.engine.send(value) for value in values))
 
@@ -87,7 +87,9 @@ def learn_noise(
     resumed = checkpoint.load()
     if resumed is not None:
         state.load_state_dict(resumed)
-    shown, players = BlockSampler(blocks, settings, engine, seed=seed), state.players()
+    network: BlockNoise = state.ema.network  # type: ignore[assignment]
+    shown = BlockSampler(blocks, settings, engine, seed=seed, numbers=network.numbers)
+    players = state.players()
     with tqdm(total=settings.steps, initial=state.step, desc="noise model", unit="step") as bar:
         for step in range(state.step, settings.steps):
             for player in players.values():
@@ -103,7 +105,6 @@ def learn_noise(
             if time.monotonic() - saved_at > CHECKPOINT_SECONDS:
                 checkpoint.save(state.state_dict())
                 saved_at = time.monotonic()
-    network: BlockNoise = state.ema.network  # type: ignore[assignment]
     calibrate(network, [shown(settings.steps, turn) for turn in range(CALIBRATION_BATCHES)])
     return network
 
@@ -124,7 +125,7 @@ def calibrate(network: BlockNoise, batches: list[Shown]) -> None:
 def make_blocks(network: BlockNoise, like: NoiseBlocks, engine: Engine, *, seed: int) -> NDArray[np.float32]:
     """Noise at the brightness and level of each of some real blocks: (N, C, S, S)."""
     generator = seeded_generator(seed, "made blocks")
-    z = torch.randn(len(like), network.z_length, generator=generator)
+    z = torch.randn(len(like), network.numbers, generator=generator)
     told = (z, torch.from_numpy(like.brightness), torch.from_numpy(like.level_255))
     parts = zip(*(torch.split(values, BLOCKS_AT_ONCE) for values in told), strict=True)
     return torch.cat([network(*map(engine.send, part)).cpu() for part in parts]).numpy()
