@@ -27,7 +27,7 @@ RAW, REPORTS = Path("data/raw"), Path("reports")
 NOISE = Path("models/noise/generator.safetensors")
 # What ways that know Gaussian noise may be told of the photographs, in units of 255.
 LEVELS_255 = (3, 6, 9, 12, 16, 20, 25)
-MIDDLE_PX = 256  # of the validation photographs: enough to choose a level by
+MIDDLE_PX = 256  # side of what is measured of each photograph
 
 Pair = tuple[str, Image, Image]
 Restore = Callable[[Image, float], Image]
@@ -61,10 +61,10 @@ def main(params: Params) -> None:
 def methods(params: Params) -> Iterator[Method]:
     """Every way, BM3D where its package is installed."""
     engine = start_engine(params.compute)
-    shown = [(noisy, clean) for _, noisy, clean in pairs("val", MIDDLE_PX)]
+    shown = [(noisy, clean) for _, noisy, clean in pairs("val")][::2]
     yield Method("noisy", lambda noisy, _: noisy, lambda _: 0.0, "")
     try:
-        yield best("BM3D", load_bm3d(), shown[::3])
+        yield best("BM3D", load_bm3d(), shown)
     except DegrainError as error:
         print(f"BM3D is left out: {error}")
     released = Restorer.load(released_path("faithful", params.data.channels), engine)
@@ -97,18 +97,17 @@ def quality(way: Method, noisy: Image, clean: Image) -> dict[str, float]:
     return {measure.__name__: measure(restored, clean, data_range=1.0) for measure in (psnr, ssim)}
 
 
-def pairs(split: str, middle_px: int | None = None) -> Iterator[Pair]:
-    """(name, noisy, clean) of every photograph of a split, or their middles."""
+def pairs(split: str) -> Iterator[Pair]:
+    """(name, noisy, clean) of the middle of every photograph of a split."""
     for path in sorted((RAW / split).glob("*.png")):
         images = (read_image(RAW / f"{split}_noisy" / path.name), read_image(path))
-        noisy, clean = (image if middle_px is None else middle(image, middle_px) for image in images)
-        yield path.stem, noisy, clean
+        yield path.stem, *map(middle, images)
 
 
-def middle(image: Image, side: int) -> Image:
+def middle(image: Image) -> Image:
     """The square in the middle of (H, W, C)."""
-    y, x = ((length - side) // 2 for length in image.shape[:2])
-    return image[y : y + side, x : x + side]
+    y, x = ((length - MIDDLE_PX) // 2 for length in image.shape[:2])
+    return image[y : y + MIDDLE_PX, x : x + MIDDLE_PX]
 
 
 def with_gap(table: pd.DataFrame) -> pd.DataFrame:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from degrain.data.synthesis import progress
+from tqdm import tqdm
+
 from degrain.errors import DataError
 from degrain.files import read_image
 from degrain.noise.blocks import NoiseBlocks, SmoothRule, joined, noise_blocks
@@ -26,7 +27,7 @@ def collect_blocks(raw: Path, rule: SmoothRule, *, most_per_image: int) -> Noise
     blocks = joined(
         [
             noise_blocks(read_image(path), rule, most=most_per_image)
-            for path in progress(paths, "smooth blocks")
+            for path in tqdm(paths, desc="smooth blocks", unit="image", delay=3)
         ]
     )
     if len(blocks) < FEWEST:
