@@ -64,7 +64,7 @@ class DcganGenerator(nn.Module):
         whole, *grain = torch.split(z, self.parts, dim=1)
         features = self.first(whole[:, :, None, None])
         for layer, values, shape in zip(self.layers, grain, self.maps, strict=True):
-            features = layer(torch.cat([features, values.reshape(-1, *shape)], dim=1))
+            features = layer(torch.cat([features, values.reshape(len(z), *shape)], dim=1))
         images: Tensor = self.last(features)
         return images
 
