@@ -6,7 +6,7 @@ import torch
 
 from degrain.build.generator import save_generator
 from degrain.compute import start_engine
-from degrain.files import sha256_bytes
+from degrain.files import sha256_bytes, sha256_file
 from degrain.params import Params
 from degrain.stages import pretrain, synthesize
 from degrain.stages._main import run
@@ -39,10 +39,17 @@ def main(params: Params) -> None:
     state, step = pretrain.start(params, engine)
     data = patch_dataset(params, params.pretrain, "pretrain")
     plan = Plan(params.pretrain, data, step, validator(params, lambda *_: None))
-    checkpoint = Checkpoint("arm", sha256_bytes(params.model_dump_json().encode())[:16])
+    checkpoint = Checkpoint("arm", key(params))
     fit(state, plan, checkpoint=checkpoint, log=Silence(), name=Path.cwd().name)
     save_generator(GENERATOR, state.ema.network, params.model, params.data.channels)
     checkpoint.finish()
+
+
+def key(params: Params) -> str:
+    """Tells a checkpoint from those of other params or of other noise."""
+    noise = params.noise.learned_generator
+    parts = [params.model_dump_json(), sha256_file(Path(noise)) if noise else ""]
+    return sha256_bytes(" ".join(parts).encode())[:16]
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from degrain.training.checkpoint import Checkpoint
 from degrain.training.noise_model import learn_noise
 
 ENGINE = Engine(torch.device("cpu"), torch.float32)
-SHARED = 0.6  # of a channel's noise, the same in all
+SHARED = 0.8  # of a channel's noise, the same in all
 
 
 @dataclass(frozen=True)
@@ -91,11 +91,14 @@ def _measured(noise):
 
 
 def test_learned_noise_is_that_of_the_camera(tmp_path, make_params):
-    """Strength to 12%, neighbours and channels to 0.15, after some seconds of training."""
-    section = settings(make_params, steps=140)
+    """Strength to 12%, neighbours and channels to 0.2, after some seconds of training.
+
+    White noise would miss by 0.45 and 0.64.
+    """
+    section = settings(make_params, steps=160)
     for made, truth in learned_against_truth(tmp_path, section, Camera()):
         assert made[0] == pytest.approx(truth[0], rel=0.12)
-        assert made[1:] == pytest.approx(truth[1:], abs=0.15)
+        assert made[1:] == pytest.approx(truth[1:], abs=0.2)
 
 
 @pytest.mark.slow

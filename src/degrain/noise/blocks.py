@@ -59,14 +59,17 @@ class NoiseBlocks:
     def __len__(self) -> int:
         return len(self.noise)
 
+    def spread(self, most: int) -> NoiseBlocks:
+        """At most `most` of them, evenly spread over all."""
+        chosen = _spread(len(self), most)
+        return NoiseBlocks(self.noise[chosen], self.brightness[chosen], self.level_255[chosen])
+
 
 def noise_blocks(noisy: Image, rule: SmoothRule, *, most: int) -> NoiseBlocks:
     """At most `most` blocks of an image (H, W, C), spread evenly over those that are smooth; perhaps none."""
     smooth, _ = _smooth(noisy, rule)
     places = np.argwhere(smooth)
-    if len(places) > most:
-        places = places[np.linspace(0, len(places) - 1, most).round().astype(np.intp)]
-    blocks = _cut(noisy, places, rule)
+    blocks = _cut(noisy, places[_spread(len(places), most)], rule)
     blocks = blocks[_clipped_share(blocks) <= MOST_CLIPPED]
     noise = without_shading(blocks)
     level = np.full(len(noise), _rms_255(noise), np.float32)
@@ -145,6 +148,11 @@ def _cut(image: Image, places: Places, rule: SmoothRule) -> Blocks:
     for block, (row, column) in zip(blocks, places * rule.cell_px, strict=True):
         block[:] = image[row : row + side, column : column + side].transpose(2, 0, 1)
     return blocks
+
+
+def _spread(count: int, most: int) -> Places:
+    """Numbers of at most `most` of `count` things, evenly spread."""
+    return np.linspace(0, max(count - 1, 0), min(most, count)).round().astype(np.intp)
 
 
 def _clipped_share(blocks: Blocks) -> Blocks:
