@@ -9,7 +9,15 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 from degrain.section import Section
 
 SyntheticKind = Literal[
-    "gaussian", "poisson", "poisson-gaussian", "salt-pepper", "speckle", "jpeg", "correlated", "chain"
+    "gaussian",
+    "poisson",
+    "poisson-gaussian",
+    "salt-pepper",
+    "speckle",
+    "jpeg",
+    "correlated",
+    "learned",
+    "chain",
 ]
 NoiseKind = SyntheticKind | Literal["pairs"]
 
@@ -78,6 +86,12 @@ class CorrelatedNoise(Noise):
     blur_px: PositiveFloat
 
 
+class LearnedNoise(PositiveNoise):
+    """Noise of a generator that learned it."""
+
+    generator: Annotated[str, Field(min_length=1)]
+
+
 class ChainNoise(ShareNoise):
     """Several noise models in a row."""
 
@@ -104,6 +118,7 @@ class NoiseSection(Section):
     speckle: Noise
     jpeg: JpegNoise
     correlated: CorrelatedNoise
+    learned: LearnedNoise
     chain: ChainNoise
 
     @property
@@ -123,6 +138,12 @@ class NoiseSection(Section):
             msg = "noise.kind = pairs: real noise cannot be drawn"
             raise ValueError(msg)
         return self.kind
+
+    @property
+    def learned_generator(self) -> str | None:
+        """File of the generator of learned noise, if it is in use."""
+        in_use = self.chain.kinds if self.kind == "chain" else (self.kind,)
+        return self.learned.generator if "learned" in in_use else None
 
     def settings(self, kind: SyntheticKind) -> Noise:
         """The settings of one kind."""

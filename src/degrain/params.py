@@ -27,12 +27,14 @@ from pydantic import (
 from degrain.check_params import Checks
 from degrain.errors import DegrainError
 from degrain.health_params import Health
+from degrain.noise_model_params import NoiseModelSection
 from degrain.noise_params import NoiseSection
 from degrain.promote_params import Promote
 from degrain.sampling_params import Sampling
 from degrain.section import Section
 from degrain.stabiliser_params import Stabilisers
 from degrain.standard_sets import check_name, refusal, sets_without_pairs
+from degrain.yaml_edit import overlaid
 
 PixelLoss = Literal["l1", "charbonnier", "mse"]
 AdversarialLoss = Literal[
@@ -260,6 +262,7 @@ class Params(Section):
     compute: Compute
     data: Data
     noise: NoiseSection
+    noise_model: NoiseModelSection
     patches: Patches
     augment: Augment
     model: Model
@@ -350,11 +353,18 @@ class Params(Section):
 def load_params(path: Path = Path("params.yaml")) -> Params:
     """Read and check params.yaml.
 
+    A file with the key `base`, the path of another from where it is, holds what differs from that one.
+
     Raises
     ------
     ParamsError : naming the key, what was expected, what was found and, for a misspelt key,
         the nearest one; one line for each problem.
     """
+    return parse_params(_read(path), name=path.name)
+
+
+def _read(path: Path) -> Any:
+    """The values of a file, laid over those of its base."""
     if not path.is_file():
         msg = f"{path}: not found; run this where params.yaml is, at the top of the project"
         raise ParamsError(msg)
@@ -363,7 +373,10 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         msg = f"{path}: not valid YAML: {error}"
         raise ParamsError(msg) from error
-    return parse_params(values, name=path.name)
+    if not (isinstance(values, dict) and "base" in values):
+        return values
+    base = values.pop("base")
+    return overlaid(_read(path.parent / str(base)), values)
 
 
 def parse_params(values: object, *, name: str = "params.yaml") -> Params:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import ast
+import os
+import re
+from collections.abc import Iterable, Iterator
 from functools import cache
+from pathlib import Path
 
 import grimp
 import pytest
@@ -21,6 +25,7 @@ WITHOUT_EFFECT = {
     "degrain.section": "likewise",
     "degrain.noise_params": "likewise",
     "degrain.check_params": "likewise",
+    "degrain.noise_model_params": "likewise",
     "degrain.stabiliser_params": "likewise",
     "degrain.promote_params": "likewise",
     "degrain.health_params": "likewise",
@@ -42,9 +47,9 @@ def packages_of(module: str) -> set[str]:
     return {".".join(parts[:count]) for count in range(1, len(parts))}
 
 
-def runs(stage: str) -> set[str]:
-    """Every module that a stage imports, directly or not, less those without effect."""
-    found, ahead = set(), {f"degrain.stages.{stage}"}
+def runs(*modules: str) -> set[str]:
+    """Every module that some import, directly or not, less those without effect."""
+    found, ahead = set(), {*modules}
     while ahead:
         module = ahead.pop()
         if module not in found and not _is_without_effect(module):
@@ -72,17 +77,52 @@ def path_of(module: str) -> str:
 
 def declared(stage: str) -> set[str]:
     """The code among a stage's deps, folders unfolded."""
+    return code(STAGES[stage]["deps"])
+
+
+def code(deps: Iterable[str]) -> set[str]:
+    """The package's files among deps, relative to the top."""
     found = set()
-    for path in STAGES[stage]["deps"]:
+    for path in deps:
         if path.startswith("src/") and not path.endswith(".safetensors"):
             files = (ROOT / path).rglob("*.py") if (ROOT / path).is_dir() else [ROOT / path]
             found |= {file.relative_to(ROOT).as_posix() for file in files}
     return {path for path in found if not _says_nothing(path)}
 
 
+def experiments() -> Iterator[tuple[str, str, list[str]]]:
+    """(name, command, deps relative to the top) of every stage of the experiments."""
+    for pipeline in sorted(ROOT.glob("experiments/*/dvc.yaml")):
+        for name, stage in yaml.safe_load(pipeline.read_text(encoding="utf-8"))["stages"].items():
+            body = stage.get("do", stage)
+            folder = pipeline.parent / body.get("wdir", ".")
+            deps = [os.path.relpath(os.path.normpath(folder / path), ROOT) for path in body["deps"]]
+            yield f"{pipeline.parent.name}: {name}", body["cmd"], [os.fspath(path) for path in deps]
+
+
+def entries(command: str, deps: list[str]) -> set[str]:
+    """The modules of ours that a command starts with."""
+    if module := re.search(r"-m (degrain\S*)", command):
+        return {module[1]}
+    script = next(path for path in deps if path.endswith(Path(command.split()[-1]).name))
+    tree = ast.parse((ROOT / script).read_text(encoding="utf-8"))
+    imported = [part for part in ast.walk(tree) if isinstance(part, ast.ImportFrom) and part.module]
+    names = {f"{part.module}.{alias.name}" for part in imported for alias in part.names}
+    return {part.module for part in imported if part.module.startswith("degrain")} | names & imports().modules
+
+
+@pytest.mark.parametrize(
+    ("name", "command", "deps"), [pytest.param(*one, id=one[0]) for one in experiments()]
+)
+def test_experiments_declare_all_that_they_run(name: str, command: str, deps: list[str]) -> None:
+    """More may be declared: an experiment may run again too often, but not too seldom."""
+    real = {path_of(module) for module in runs(*entries(command, deps))}
+    assert not sorted(real - code(deps)), name
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_declared_deps_are_the_real_imports(stage: str) -> None:
-    real = {path_of(module) for module in runs(stage)}
+    real = {path_of(module) for module in runs(f"degrain.stages.{stage}")}
     assert declared(stage) == real, "\n".join(
         ["deps of this stage in dvc.yaml should be:", *sorted(f"      - {path}" for path in real)]
     )

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import nn
 
+from degrain.build.weights_file import ours, read_metadata, read_weights, save_weights
 from degrain.errors import DegrainError
-from degrain.files import write_bytes
 from degrain.models.dncnn import Dncnn
 from degrain.models.unet import Unet, made_stochastic
 from degrain.params import Model
 
-DESCRIPTION = "degrain"
 # Of a model in files that were written before it could be anything else.
 NOT_SAID = {"stochastic": False}
 
@@ -40,14 +34,6 @@ def save_generator(path: Path, network: nn.Module, model: Model, channels: int) 
     save_weights(path, network, {"channels": channels, "model": described})
 
 
-def save_weights(path: Path, network: nn.Module, description: dict[str, object]) -> None:
-    """Write a network's weights and buffers as safetensors, with a description that JSON can hold."""
-    # One entry: safetensors writes several in an order that differs from run to run.
-    metadata = {DESCRIPTION: json.dumps(description)}
-    weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-    write_bytes(path, save(weights, metadata=metadata))
-
-
 def load_generator(path: Path, *, stochastic: bool = False) -> tuple[nn.Module, int]:
     """The trained generator of a file, in float32, and the channels of its images.
 
@@ -60,11 +46,11 @@ def load_generator(path: Path, *, stochastic: bool = False) -> tuple[nn.Module, 
     DegrainError : the file is missing or holds no generator of ours.
     """
     model, channels = read_description(path)
-    with _ours(path), safe_open(path, framework="pt") as file:
+    with ours(path):
         network = build_generator(model, channels)
         if model.stochastic:
             network = made_stochastic(network)
-        network.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+        network.load_state_dict(read_weights(path))
     if stochastic and not network.stochastic:
         network = made_stochastic(network)
     return network.eval(), channels
@@ -83,16 +69,6 @@ def read_description(path: Path) -> tuple[Model, int]:
             "into models/), or faithful or realistic"
         )
         raise DegrainError(msg)
-    with _ours(path), safe_open(path, framework="pt") as file:
-        described = json.loads((file.metadata() or {})[DESCRIPTION])
+    with ours(path):
+        described = read_metadata(path)
         return Model(**NOT_SAID | described["model"]), int(described["channels"])
-
-
-@contextmanager
-def _ours(path: Path) -> Iterator[None]:
-    """Say which file it is that holds no generator of ours."""
-    try:
-        yield
-    except (SafetensorError, KeyError, ValueError, RuntimeError, OSError) as error:
-        msg = f"{path}: expected a generator that degrain saved as safetensors; {error}"
-        raise DegrainError(msg) from error

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import Tensor
 
+from degrain.build.learned_noise import load_block_noise
 from degrain.noise import (
     Chain,
     Correlated,
     Gaussian,
     Jpeg,
+    Learned,
     Link,
     NoiseModel,
     Poisson,
@@ -39,6 +43,8 @@ def _build_kind(kind: SyntheticKind, section: NoiseSection) -> NoiseModel:
             return PoissonGaussian(section.poisson_gaussian.read_noise_255)
         case "correlated":
             return Correlated(section.correlated.blur_px)
+        case "learned":
+            return Learned(load_block_noise(Path(section.learned.generator))[0])
         case "chain":
             return Chain(tuple(_build_link(link, section) for link in section.chain.kinds))
         case _:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from degrain.data.noisy import COLUMNS, save_noisy
+from degrain.data.noisy import COLUMNS, Image, save_noisy
 from degrain.data.patches import Bytes, cut_patches, write_shards
 from degrain.data.synthesis import progress, read_pixels, write_manifest
 from degrain.errors import DataError
@@ -44,26 +44,30 @@ def make_pair_patches(raw: Path, folder: Path, patches: Patches) -> int:
     return count
 
 
-def make_pair_sets(raw: Path, folder: Path) -> None:
+def make_pair_sets(raw: Path, folder: Path, level_of: Callable[[Image], float] = noise_level) -> None:
     """Write the noisy photographs of the validation and test pairs at the one level `real`.
+
+    Parameters
+    ----------
+    level_of : what a generator is told of a noisy image (H, W, C): the level of its noise.
 
     Raises
     ------
     DataError : a clean image has no noisy one.
     """
     rows = [
-        _write(noisy, split, folder)
+        _write(noisy, split, folder, level_of)
         for split in ("val", "test")
         for _, noisy in progress(_pairs(raw, split), f"noisy {split}")
     ]
     write_manifest(folder, rows, [LEVEL])
 
 
-def _write(noisy: Path, split: str, folder: Path) -> dict[str, object]:
+def _write(noisy: Path, split: str, folder: Path, level_of: Callable[[Image], float]) -> dict[str, object]:
     """Write one noisy photograph; returns its row of the manifest. There is no value of the level."""
     image = read_image(noisy)
     path = save_noisy(image, folder / split / LEVEL, noisy.stem)
-    values = (noisy.stem, split, LEVEL, None, noise_level(image), sha256_file(path))
+    values = (noisy.stem, split, LEVEL, None, level_of(image), sha256_file(path))
     return dict(zip(COLUMNS, values, strict=True))
 
 

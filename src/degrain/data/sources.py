@@ -12,7 +12,7 @@ from pathlib import Path
 from degrain.data.embedded import locate, photographs
 from degrain.data.registry import RegisteredFile, files_by_path, members
 from degrain.errors import DataError
-from degrain.files import find_images, read_rows, sha256_file, write_rows
+from degrain.files import find_images, read_rows, sha256_file, write_json, write_rows
 from degrain.standard_sets import STANDARD_SETS
 
 # A folder with both of these below it holds pairs.
@@ -166,6 +166,22 @@ def _folder_of_pairs(name: str, folder: Path) -> Iterator[Found]:
         clean, noisy = (written / part / relative for part in (CLEAN, NOISY))
         hashes = [_sha256(path.expanduser()) for path in (clean, noisy)]
         yield Found(safe_name(relative), clean.as_posix(), hashes[0], noisy.as_posix(), hashes[1])
+
+
+def write_learned_noise(path: Path, generator: str | None) -> None:
+    """Write the hash of the generator of learned noise, which stands for it; null if none is in use.
+
+    Raises
+    ------
+    DataError : there is no such file.
+    """
+    if generator and not Path(generator).is_file():
+        msg = (
+            f"noise.learned.generator = {generator}: no such file; "
+            "dvc repro experiments/learned-noise/dvc.yaml:noise_model learns one from noisy photographs"
+        )
+        raise DataError(msg)
+    write_json(path, {"sha256": sha256_file(Path(generator)) if generator else None})
 
 
 def _images(name: str, folder: Path) -> list[Path]:

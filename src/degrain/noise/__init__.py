@@ -4,6 +4,7 @@ from degrain.noise.additive import Correlated, Gaussian
 from degrain.noise.chain import Chain, Link
 from degrain.noise.counting import Poisson, PoissonGaussian
 from degrain.noise.jpeg import Jpeg, quantize
+from degrain.noise.learned import Learned
 from degrain.noise.model import NoiseModel
 from degrain.noise.pixelwise import SaltPepper, Speckle
 
@@ -12,6 +13,7 @@ __all__ = [
     "Correlated",
     "Gaussian",
     "Jpeg",
+    "Learned",
     "Link",
     "NoiseModel",
     "Poisson",

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from degrain.build.degrader import Degrader
+from degrain.build.level_estimate import level_estimate
 from degrain.data.pairs import make_pair_patches, make_pair_sets
 from degrain.data.synthesis import draw_contact_sheet, make_noisy_sets, make_patches
 from degrain.drift.table import describe_noisy_sets, write_table
@@ -18,7 +19,7 @@ def main(params: Params) -> None:
     cut = make_pair_patches if params.noise.kind == "pairs" else make_patches
     count = cut(RAW, PATCHES, params.patches)
     if params.noise.tests_on_pairs:
-        make_pair_sets(RAW, NOISY)
+        make_pair_sets(RAW, NOISY, level_estimate(params.noise))
     else:
         degrader = Degrader(params.noise)
         make_noisy_sets(RAW, NOISY, degrader.test_levels(), degrader.at, seed=params.seed)

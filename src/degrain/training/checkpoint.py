@@ -8,6 +8,7 @@ import logging
 import pickle
 import shutil
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,17 @@ def stage_key(stage: str, params: Params, *, pipeline: Path = Path("dvc.yaml")) 
     They are those that dvc.yaml declares, so an edit elsewhere voids no checkpoint.
     """
     declared = yaml.safe_load(pipeline.read_text(encoding="utf-8"))["stages"][stage]
-    values = {key: _value(params.model_dump(mode="json"), key) for key in declared["params"]}
+    values = {key: _value(params.model_dump(mode="json"), key) for key in _keys(declared["params"])}
     digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
     for path in sorted(_files(declared["deps"])):
         digest.update(f"{path.as_posix()} {sha256_file(path)}\n".encode())
     return digest.hexdigest()[:16]
+
+
+def _keys(declared: list[str | dict[str, list[str]]]) -> Iterator[str]:
+    """The params of a stage, of whichever file."""
+    for entry in declared:
+        yield from [entry] if isinstance(entry, str) else chain.from_iterable(entry.values())
 
 
 def _value(values: Any, dotted: str) -> Any:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import torch
 
-from degrain.build.generator import save_generator, save_weights
+from degrain.build.generator import save_generator
+from degrain.build.weights_file import save_weights
 from degrain.compute import Engine, start_engine
 from degrain.data.noisy import Image
 from degrain.params import Optimisation, Params

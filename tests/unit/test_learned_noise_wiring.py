@@ -1,0 +1,75 @@
+"""Learned noise in the pipeline: params that build on others, what is told, what runs again."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from degrain.build.learned_noise import build_block_noise, save_block_noise
+from degrain.build.level_estimate import level_estimate
+from degrain.data.sources import write_learned_noise
+from degrain.errors import DataError
+from degrain.noise_level import noise_level
+from degrain.params import ParamsError, load_params
+from support import ROOT
+
+EXPERIMENT = ROOT / "experiments/learned-noise"
+
+
+def test_params_say_what_differs_from_their_base(tmp_path):
+    folder = tmp_path / "a"
+    folder.mkdir()
+    (folder / "params.yaml").write_text(f"base: {ROOT}/params.yaml\nnoise: {{kind: jpeg}}\nseed: 3\n")
+    (tmp_path / "params.yaml").write_text("base: a/params.yaml\nseed: 4\n")
+    params, top = load_params(tmp_path / "params.yaml"), load_params(ROOT / "params.yaml")
+    assert (params.seed, params.noise.kind) == (4, "jpeg")
+    assert params.pretrain == top.pretrain
+
+
+def test_params_without_their_base_say_so(tmp_path):
+    (tmp_path / "params.yaml").write_text("base: nowhere.yaml\n")
+    with pytest.raises(ParamsError, match=r"nowhere\.yaml: not found"):
+        load_params(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize("arm", ["gaussian", "learned", "pairs"])
+def test_arms_of_the_learned_noise_experiment_differ_in_their_noise_alone(arm):
+    params, common = (
+        load_params(folder / "params.yaml") for folder in (EXPERIMENT / "arms" / arm, EXPERIMENT)
+    )
+    assert params.noise.kind == arm
+    assert params.noise.tests_on_pairs
+    assert params.model_copy(update={"noise": common.noise}) == common
+
+
+def test_learned_noise_stands_for_itself_by_its_hash(tmp_path, make_params):
+    path, note = tmp_path / "generator.safetensors", tmp_path / "note.json"
+    changes = {"kind": "chain", "chain": {"kinds": ["learned", "jpeg"]}, "learned": {"generator": str(path)}}
+    assert make_params({"noise": changes}).noise.learned_generator == str(path)
+    assert make_params({"noise": {"learned": {"generator": str(path)}}}).noise.learned_generator is None
+    write_learned_noise(note, None)
+    notes = [json.loads(note.read_text())]
+    for contents in (b"one", b"another"):
+        path.write_bytes(contents)
+        write_learned_noise(note, str(path))
+        notes.append(json.loads(note.read_text()))
+    assert notes[0] == {"sha256": None}
+    assert notes[0] != notes[1] != notes[2]
+    path.unlink()
+    with pytest.raises(DataError, match=r"noise\.learned\.generator = .*: no such file; dvc repro"):
+        write_learned_noise(note, str(path))
+
+
+def test_learned_noise_comes_with_its_own_estimate_of_the_level(tmp_path, make_params):
+    section = make_params().noise_model
+    path = tmp_path / "generator.safetensors"
+    save_block_noise(path, build_block_noise(section, 3), section)
+    changes = {"noise": {"kind": "learned", "learned": {"generator": str(path)}}}
+    assert level_estimate(make_params().noise) is noise_level
+    white = np.random.default_rng(1).normal(0, 1, (132, 132, 3))
+    wide = sum(white[y : y + 128, x : x + 128] for y in range(5) for x in range(5)) / 5
+    noisy = (0.5 + wide * 6 / 255).astype(np.float32)
+    assert level_estimate(make_params(changes).noise)(noisy) * 255 == pytest.approx(6, rel=0.15)
+    assert noise_level(noisy) * 255 < 3
