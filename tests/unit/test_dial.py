@@ -137,7 +137,9 @@ class Log:
 def test_the_curve_of_the_dial_is_of_the_middle_level_and_reaches_files_and_mlflow(photo, tmp_path):
     clean = np.rint(photo[:48, :40] * 255).astype(np.float32) / 255
     pairs = Set(clean)
-    curve = dial_curve(pairs, lambda dial: Shown(clean, dial))
+    curve = dial_curve(pairs, lambda dial: Shown(clean, dial), tmp_path / "kept")
+    np.testing.assert_array_equal(read_image(tmp_path / "kept/sigma_2/dial_0/a.png"), clean)
+    assert len([*tmp_path.glob("kept/sigma_2/dial_*/a.png")]) == len(POSITIONS)
     assert list(curve["dial"]) == list(POSITIONS) == [0, 0.25, 0.5, 0.75, 1]
     assert set(curve["level"]) == {"sigma_2"}
     assert curve["psnr"].is_monotonic_decreasing

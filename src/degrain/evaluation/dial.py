@@ -12,26 +12,36 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from degrain.data.noisy import NoisySet
-from degrain.files import write_csv
+from degrain.build.dial import load_between
+from degrain.compute import Engine
+from degrain.data.noisy import NoisySet, Pair
+from degrain.files import write_csv, write_image
 from degrain.metrics import psnr, ssim, to_8_bit
 from degrain.metrics.spectrum import spectrum_distance
+from degrain.restore import Restorer
 from degrain.sheet import DPI, save_sheet
 from degrain.tracking import Run
 
 Image = NDArray[np.float32]
 Method = Callable[[Image, float], Image]
+Measure = Callable[..., float]
 
 POSITIONS = (0.0, 0.25, 0.5, 0.75, 1.0)
-MEASURES = {"psnr": psnr, "ssim": ssim, "spectrum_distance": spectrum_distance}
+MEASURES: dict[str, Measure] = {"psnr": psnr, "ssim": ssim, "spectrum_distance": spectrum_distance}
 
 
-def dial_curve(test: NoisySet, method_at: Callable[[float], Method]) -> pd.DataFrame:
+def between(faithful: Path, realistic: Path, engine: Engine) -> Callable[[float], Method]:
+    """What restores at each position between two generators; see `load_between`."""
+    return lambda position: Restorer(*load_between(faithful, realistic, position), engine)
+
+
+def dial_curve(test: NoisySet, method_at: Callable[[float], Method], keep: Path) -> pd.DataFrame:
     """Fidelity and realism at every position of the dial, at the middle level.
 
     Parameters
     ----------
     method_at : what restores at a position, from 0 (most faithful) to 1 (most realistic).
+    keep : folder that the restored images go to, as <level>/dial_<position>/<name>.png.
 
     Returns
     -------
@@ -42,13 +52,19 @@ def dial_curve(test: NoisySet, method_at: Callable[[float], Method]) -> pd.DataF
     rows = []
     for position in tqdm(POSITIONS, "dial", leave=False):
         method = method_at(position)
-        restored = [(to_8_bit(method(pair.noisy, pair.sigma)), pair.clean) for pair in pairs]
+        restored = [to_8_bit(method(pair.noisy, pair.sigma)) for pair in pairs]
+        for pair, image in zip(pairs, restored, strict=True):
+            write_image(keep / level / f"dial_{position:g}" / f"{pair.name}.png", image)
         figures = {
-            name: float(np.mean([measure(*images, data_range=1.0) for images in restored]))
+            name: float(np.mean([_measured(measure, *both) for both in zip(restored, pairs, strict=True)]))
             for name, measure in MEASURES.items()
         }
         rows.append({"dial": position, "level": level, **figures})
     return pd.DataFrame(rows).round({"psnr": 4, "ssim": 6, "spectrum_distance": 4})
+
+
+def _measured(measure: Measure, restored: Image, pair: Pair) -> float:
+    return measure(restored, pair.clean, data_range=1.0)
 
 
 def write_dial(curve: pd.DataFrame, reports: Path) -> None:

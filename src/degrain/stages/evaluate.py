@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from degrain.build.dial import load_between
 from degrain.compute import start_engine
 from degrain.data.noisy import NoisySet
 from degrain.evaluation import dial, report
@@ -29,7 +28,7 @@ def main(params: Params) -> None:
     measured = {"model": sha256_file(ADVERSARIAL), "test": report.identify_test_set(test.rows)}
     report.write_speeds(REPORTS, results, engine, params.compute.threads, measured)
     report.draw_pictures(test, summary, RESTORED, REPORTS / "pictures", zoom_px=params.evaluate.zoom_px)
-    curve = dial.dial_curve(test, lambda at: Restorer(*load_between(PRETRAINED, ADVERSARIAL, at), engine))
+    curve = dial.dial_curve(test, dial.between(PRETRAINED, ADVERSARIAL, engine), RESTORED)
     dial.write_dial(curve, REPORTS)
     with evaluation_run(params, ADVERSARIAL, pretrained=PRETRAINED) as log:
         report.log_results(log, results, summary, REPORTS)
