@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -78,21 +77,29 @@ def test_the_penalty_does_not_pull_at_the_variance():
 
 
 @pytest.mark.parametrize("count", [2, 5])
-def test_the_energy_score_is_least_for_pixels_spread_as_the_truth_is(count):
-    clean = 0.2 * normal(1, 1, 128, 128)
-    scores = [
-        float(energy_score(width * normal(count, 1, 1, 128, 128, seed=1), clean))
-        for width in (0, 0.1, 0.2, 0.4)
-    ]
+def test_the_energy_score_is_least_for_samples_spread_as_the_truth_is(count):
+    clean = 0.2 * normal(1, 1, 256, 256)
+    noise = normal(count, 1, 1, 256, 256, seed=1)
+    scores = [float(energy_score(width * noise, clean)) for width in (0.0, 0.1, 0.2, 0.4)]
     assert min(scores) == scores[2]
-    assert scores[0] == pytest.approx(0.2 * (2 / math.pi) ** 0.5, rel=0.02)  # of a normal distribution
-    assert scores[2] == pytest.approx(0.2 / math.pi**0.5, rel=0.02)
+    # The distance of two is sqrt(2) times the standard deviation, in squares of many pixels.
+    assert scores[0] == pytest.approx(0.2, rel=0.01)
+    assert scores[2] == pytest.approx(0.2 / 2**0.5, rel=0.01)
+
+
+def test_the_energy_score_sees_how_pixels_go_together():
+    flat = 0.2 * normal(3, 4096, 1, 1, 1).expand(3, 4096, 1, 8, 8)  # each square is of one shade
+    loose = 0.2 * normal(3, 4096, 1, 8, 8, seed=1)
+    assert energy_score(flat[1:], flat[0]).mean() < energy_score(loose[1:], flat[0]).mean() - 0.01
 
 
 def test_the_energy_score_parts_samples_that_are_alike():
     samples = (0.001 * normal(2, 1, 1, 64, 64)).requires_grad_()
     energy_score(samples, 0.2 * normal(1, 1, 64, 64, seed=1)).mean().backward()
     assert ((samples[0] - samples[1]) * (samples.grad[0] - samples.grad[1])).sum() < 0
+    equal = torch.zeros(2, 1, 1, 16, 16, requires_grad=True)  # as they are at the start
+    energy_score(equal, torch.zeros(1, 1, 16, 16)).mean().backward()
+    assert torch.isfinite(equal.grad).all()
 
 
 # --- the step ---
@@ -127,9 +134,8 @@ def test_the_terms_are_those_of_a_single_sample_and_of_the_mean(make_params):
     one, other = (sample.detach() - batch.clean for sample in samples)
     expected = 3.0 * ((one * other).mean((1, 2, 3)) * level_weights(batch.sigma)).mean()
     assert stats["pixel"] == pytest.approx(float(expected), rel=1e-4)
-    spread = (one - other).abs().mean() / 2
-    energy = (one.abs().mean() + other.abs().mean()) / 2 - spread
-    assert stats["energy"] == pytest.approx(2.0 * float(energy), rel=1e-4)
+    energy = float(energy_score(samples.detach(), batch.clean).mean())
+    assert stats["energy"] == pytest.approx(2.0 * energy, rel=1e-4)
 
 
 def test_sampling_resumes_exactly_and_the_seed_decides_what_is_drawn(
