@@ -81,13 +81,14 @@ class AdversarialStep:
 
     def generator_step(self, state: TrainState, restored: Tensor, batch: Batch) -> Stats:
         """Teach the generator to stay near the clean pixels and to look real."""
+        judged = self.judged_terms(state, restored, batch)
         terms = {
             "pixel": self.pixel(restored, batch.clean).mean() * self.pixel_weight,
             **{
                 name: loss(restored, batch.clean).mean() * weight
                 for name, (loss, weight) in self.image_terms.items()
             },
-            **self.judged_terms(state, restored, batch),
+            **judged,
             **self.stabilisers.historical_term(state, "generator"),
         }
         return descend(state.generator, "generator", terms, step=state.step)
