@@ -25,11 +25,9 @@ SIZES = {"widths": [4, 6], "blocks": [1, 1]}
 def stochastic(channels):
     """A network that has learned to use z."""
     network = made_stochastic(trained_like(Unet(channels, **SIZES)))
-    weight = network.head.weight
     with torch.no_grad():
-        weight[:, channels + 1 :] = torch.randn(
-            weight[:, channels + 1 :].shape, generator=torch.manual_seed(0)
-        )
+        of_z = network.head.weight[:, channels + 1 :]
+        of_z.copy_(torch.randn(of_z.shape, generator=torch.Generator().manual_seed(0)) / 4)
         network.tail.weight /= 4
     return network
 
