@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,9 +23,6 @@ from degrain.restore import Restorer
 from degrain.seeding import seeded_generator
 from support import ROOT, SMALL, merged
 
-if TYPE_CHECKING:
-    pass
-
 SIZE = 72  # pixels
 PARAMS: dict[str, Any] = merged(
     SMALL,
@@ -35,6 +32,15 @@ PARAMS: dict[str, Any] = merged(
         "promote": {"ms_per_mpx": 1e9, "floor": {"psnr_db": 20.0, "ssim": 0.3}},
     },
 )
+
+# A tiny network after a few steps: far from the filters, on one small image.
+LENIENT = PARAMS["promote"] | {
+    "floor": {"psnr_db": 10.0, "ssim": 0.1},
+    "over_noisy_db": -5.0,
+    "over_filter_db": -20.0,
+    "confidence": 0.0,
+    "psnr_gain_db": 0.0,
+}
 
 
 def create_data(folder: Path, changes: dict[str, Any] | None = None) -> None:

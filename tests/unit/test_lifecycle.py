@@ -16,6 +16,7 @@ from degrain.lifecycle.evaluated import WEIGHTS
 from degrain.tracking.registry import Registry
 from lifecycle_support import create_data, evaluate, train
 from mlflow_support import enter_project
+from support import ROOT
 
 HISTORY = Path("reports/promotions.csv")
 
@@ -118,6 +119,16 @@ def test_card_shows_results_hashes_failures_and_limits(project, capsys):
     assert len(version.description) <= 5000
     degrain("card", "7", code=2)
     assert "has no version '7'; expected one of: 1" in capsys.readouterr().err
+
+
+def test_card_that_is_not_there_is_an_error(registry, capsys):
+    Path("params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    degrain("card", code=2)
+    assert "degrain-rgb version 2: its model card cannot be had" in capsys.readouterr().err
+    for number in "12":
+        registry.client.delete_model_version("degrain-rgb", number)
+    degrain("card", code=2)
+    assert "degrain-rgb has no version yet" in capsys.readouterr().err
 
 
 def test_only_an_evaluated_model_is_registered(project, capsys):

@@ -133,11 +133,13 @@ class Registry:
                 msg = f"{self.name} has no {name}; expected one: `degrain promote` makes champions"
                 raise DegrainError(msg)
             return version
-        return (
-            self.get(name)
-            if name
-            else self.holder(CHAMPION) or self.get(str(max(self._numbers(), default=0)))
-        )
+        if name:
+            return self.get(name)
+        numbers = self._numbers()
+        if not numbers:
+            msg = f"{self.name} has no version yet; expected one: `degrain register` makes one"
+            raise DegrainError(msg)
+        return self.holder(CHAMPION) or self.get(str(max(numbers)))
 
     def holder(self, alias: str) -> Version | None:
         """The version that has an alias."""
@@ -181,10 +183,20 @@ class Registry:
         self.client.update_model_version(self.name, version.number, description=cut)
 
     def read_card(self, version: Version) -> str:
-        """The model card that `keep_card` kept."""
-        import mlflow
+        """The model card that `keep_card` kept.
 
-        return str(mlflow.artifacts.load_text(f"runs:/{version.run_id}/{CARD_FOLDER}/{CARD}"))
+        Raises
+        ------
+        DegrainError : it cannot be had.
+        """
+        import mlflow
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return str(mlflow.artifacts.load_text(f"runs:/{version.run_id}/{CARD_FOLDER}/{CARD}"))
+        except (MlflowException, OSError) as error:
+            msg = f"{version}: its model card cannot be had ({error}); `degrain register` makes it again"
+            raise DegrainError(msg) from error
 
     def fetch_weights(self, version: Version, folder: Path) -> Path:
         """Copy a version's safetensors file to a folder and check its hash.
