@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 CHAMPION, PREVIOUS = "champion", "previous"
-CARD, CARD_FOLDER = "model_card.md", "model_card"
+CARD, CARD_FOLDER = "model_card.md", "model_card"  # with the pictures of the card, and the reference of drift
 WEIGHTS = "artifacts/generator.safetensors"  # in a logged model
 PENDING = "degrain.pending"
 DESCRIPTION_MOST = 5000  # characters that MLflow's tables take
@@ -175,7 +175,7 @@ class Registry:
         self.client.set_model_version_tag(self.name, version.number, "promotion", outcome)
 
     def keep_card(self, version: Version, folder: Path, description: str) -> None:
-        """Keep a model card, `model_card.md` and its pictures, with the version's run, and describe it."""
+        """Keep `model_card.md` and what lies beside it with the version's run, and describe the version."""
         self.client.log_artifacts(version.run_id, str(folder), CARD_FOLDER)
         cut = (
             description[: DESCRIPTION_MOST - 2] + " …" if len(description) > DESCRIPTION_MOST else description
