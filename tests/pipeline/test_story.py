@@ -25,6 +25,7 @@ pytestmark = pytest.mark.slow
 FAITHFUL, REALISTIC = (Path(f"models/{stage}/generator.safetensors") for stage in ("pretrain", "train"))
 PHOTO = Path("images/test/astronaut.png")
 SIGMA_255 = 25
+CHAMPION = ("--reference", "models:/degrain-rgb@champion")
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ def test_from_the_first_model_to_a_photograph_restored_by_the_champion(project, 
     # A noisier camera. Found, trained anew with better params, proposed with a report; promoted.
     shoot(project / "incoming", 90, 16)
     project.variables["PARAMS"] = "pretrain.steps=40 pretrain.lr=0.002"
-    assert "  noise level: " in project.command("bash", ".ci/drift", "incoming")
+    assert "  noise level: " in project.command("bash", ".ci/drift", "incoming", *CHAMPION)
     report = (project / "build/retrain/report.md").read_text(encoding="utf-8")
     for text in ("promoted", f"champion `{first[:12]}`", "| `pretrain.steps` | `6` | `40` |"):
         assert text in report
@@ -97,10 +98,8 @@ def test_from_the_first_model_to_a_photograph_restored_by_the_champion(project, 
     assert first in project.command("degrain", "card")
 
     # The champion serves, at both ends of its dial.
-    photo, engine = (
-        (project / PHOTO).read_bytes(),
-        start_engine(Compute(device="cpu", precision="float32", threads=1)),
-    )
+    engine = start_engine(Compute(device="cpu", precision="float32", threads=1))
+    photo = (project / PHOTO).read_bytes()
     with running(project.folder, "--concurrent", "1", MLFLOW_TRACKING_URI=server) as served:
         served.wait_until_ready("models:/degrain-rgb/1")
         for dial in (0.0, 1.0):
