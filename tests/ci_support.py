@@ -101,6 +101,15 @@ def _look_up(name: str, contexts: dict[str, Any]) -> Any:
     return value
 
 
+def lend_packages(clone: Path) -> None:
+    """Let `make setup` find the packages that run these tests."""
+    (clone / ".venv").mkdir()
+    for part in ("bin", "include", "lib", "lib64", "pyvenv.cfg"):
+        if (Path(sys.prefix) / part).exists():
+            (clone / ".venv" / part).symlink_to(Path(sys.prefix) / part)
+    (clone / ".venv/installed").touch()
+
+
 @dataclass
 class Forge:
     """What GitHub is to the workflow.
@@ -179,15 +188,11 @@ class Forge:
         return {key: evaluate(value, contexts | {"steps": steps}) for key, value in outputs.items()}
 
     def checkout(self, name: str, branch: str = "main") -> Path:
-        """A fresh clone, in which `make setup` finds the packages that run these tests."""
+        """A fresh clone, with the packages."""
         clone = self.folder / name
         command = ["git", "clone", "--quiet", "--branch", branch, str(self.origin), str(clone)]
         subprocess.run(command, check=True)
-        (clone / ".venv").mkdir()
-        for part in ("bin", "include", "lib", "lib64", "pyvenv.cfg"):
-            if (Path(sys.prefix) / part).exists():
-                (clone / ".venv" / part).symlink_to(Path(sys.prefix) / part)
-        (clone / ".venv/installed").touch()
+        lend_packages(clone)
         return clone
 
     def command(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 import signal
@@ -15,12 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import psutil
 import skimage.data
 import yaml
 from PIL import Image
 
-from degrain.files import sha256_file
+from degrain.files import sha256_file, write_image
 from support import ROOT, SMALL, merged
 
 STAGES = ("sources", "download", "synthesize", "pretrain", "train", "evaluate")
@@ -201,6 +203,16 @@ def write_photo(path: Path, name: str, top: int, left: int, side: int = 64) -> N
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = getattr(skimage.data, name)()[top : top + side, left : left + side + 6]
     Image.fromarray(pixels).save(path)
+
+
+def shoot(folder: Path, sigma_255: float, count: int = 8) -> None:
+    """Photographs of several scenes by a camera with this noise."""
+    random = np.random.default_rng(int(sigma_255))
+    places = itertools.product(range(0, 400, 128), repeat=2)
+    for index, (top, left) in enumerate(itertools.islice(places, count)):
+        clean = skimage.data.astronaut()[top : top + 96, left : left + 96]
+        noisy = clean + random.normal(0, sigma_255, clean.shape)
+        write_image(folder / f"{index}.png", (noisy / 255).astype(np.float32))
 
 
 def stages_run(output: str) -> list[str]:

@@ -28,14 +28,14 @@ SERVE = "import sys; from degrain.cli import main; sys.exit(main(['serve', *sys.
 class Server:
     """A running `degrain serve`."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, **variables: str) -> None:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
         self.log = folder / "log"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", SERVE, "--port", "0", *arguments],
                 cwd=folder,
-                env=clean | {"PYTHONPATH": str(ROOT / "src"), "TMPDIR": str(folder)},
+                env=clean | {"PYTHONPATH": str(ROOT / "src"), "TMPDIR": str(folder)} | variables,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
@@ -89,9 +89,9 @@ class Server:
 
 
 @contextmanager
-def running(folder: Path, *arguments: str) -> Iterator[Server]:
+def running(folder: Path, *arguments: str, **variables: str) -> Iterator[Server]:
     """A server, killed at the end if it has not ended."""
-    server = Server(folder, *arguments)
+    server = Server(folder, *arguments, **variables)
     try:
         yield server
     finally:

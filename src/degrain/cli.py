@@ -36,7 +36,9 @@ COMMANDS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit code: 0 done, 1 some of it failed, 2 it could not start, 4 drift."""
+    """Run the command; returns the exit code: 0 done, 1 some of it failed, 2 it could not start,
+    3 the gate refused, 4 drift.
+    """
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))

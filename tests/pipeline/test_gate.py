@@ -6,20 +6,11 @@ import json
 
 import pytest
 
-from lifecycle_support import PARAMS
+from lifecycle_support import LENIENT
 from mlflow_support import running_server
 from pipeline_support import copy_project
 
 pytestmark = pytest.mark.slow
-
-# A tiny network after a few steps: far from the filters, on one small image.
-LENIENT = PARAMS["promote"] | {
-    "floor": {"psnr_db": 10.0, "ssim": 0.1},
-    "over_noisy_db": -5.0,
-    "over_filter_db": -20.0,
-    "confidence": 0.0,
-    "psnr_gain_db": 0.0,
-}
 
 
 @pytest.fixture(scope="module")

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-import skimage.data
 
 from ci_support import MARKER, Forge
-from degrain.files import write_image
-from mlflow_support import opened_by_two_at_once
-from pipeline_support import Project, create_project, kill_group, write_photo
+from mlflow_support import running_server
+from pipeline_support import Project, create_project, shoot, write_photo
 from support import ROOT
 
 # From the released weights, so that a step or two give a good generator; and a gate that asks for no gain,
@@ -48,35 +38,8 @@ IDENTITY = ("-c", "user.name=Tester", "-c", "user.email=tester@example.org")
 @pytest.fixture(scope="module")
 def server(tmp_path_factory) -> Iterator[str]:
     """The address of a real server."""
-    folder = tmp_path_factory.mktemp("server")
-    (folder / "server.db").write_bytes(opened_by_two_at_once()[0])
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--workers", "1", "--backend-store-uri", "sqlite:///server.db"]
-    command += ["--artifacts-destination", str(folder / "artifacts")]
-    variables = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            command, cwd=folder, env=os.environ | variables, stdout=log, stderr=log, start_new_session=True
-        )
-    try:
-        _wait(f"http://127.0.0.1:{port}/health", process, folder / "log")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        kill_group(process)
-
-
-def _wait(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            urllib.request.urlopen(address, timeout=1).close()
-        except OSError:
-            time.sleep(0.2)
-        else:
-            return
-    pytest.fail(f"the server did not start:\n{log.read_text()}")
+    with running_server(tmp_path_factory.mktemp("server")) as (address, _):
+        yield address
 
 
 def found_forge(
@@ -284,15 +247,6 @@ def test_nothing_trained_proposes_nothing(scratch: Forge) -> None:
 def test_an_unknown_step_is_an_error(scratch: Forge) -> None:
     printed, _ = scratch.command("bash .ci/retrain pull", scratch.checkout("clone"), code=2)
     assert "pull: no such step; expected: restore update check" in printed
-
-
-def shoot(folder: Path, sigma_255: float) -> None:
-    """Photographs of many scenes by a camera with this noise."""
-    random = np.random.default_rng(int(sigma_255))
-    for index, (top, left) in enumerate(itertools.product((0, 128), (0, 96, 192, 288))):
-        clean = skimage.data.astronaut()[top : top + 96, left : left + 96]
-        noisy = clean + random.normal(0, sigma_255, clean.shape)
-        write_image(folder / f"{index}.png", (noisy / 255).astype(np.float32))
 
 
 def test_drift_alone_asks_for_a_training(scratch: Forge) -> None:

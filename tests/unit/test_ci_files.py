@@ -85,6 +85,15 @@ def test_own_branches_start_nothing() -> None:
     assert "PROPOSED=retrain/$BRANCH" in (ROOT / ".ci/retrain").read_text(encoding="utf-8")
 
 
+def test_no_training_that_waits_ends_a_proposal() -> None:
+    """Of the jobs of a group that wait, GitHub cancels all but the newest."""
+    jobs = retrain()["jobs"]
+    groups = {name: job["concurrency"]["group"] for name, job in jobs.items()}
+    assert groups["propose"] not in (groups["retrain"], groups["promote"])
+    assert groups["retrain"] == groups["promote"]  # both change MLflow's store
+    assert not any(job["concurrency"]["cancel-in-progress"] for job in jobs.values())
+
+
 @pytest.mark.parametrize("job", ["retrain", "propose", "promote"])
 def test_both_forges_take_the_same_steps(job: str) -> None:
     ours = [step["run"] for step in retrain()["jobs"][job]["steps"] if "run" in step]

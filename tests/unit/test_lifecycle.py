@@ -12,10 +12,12 @@ from degrain import cli
 from degrain.errors import DegrainError
 from degrain.files import read_image, sha256_file
 from degrain.lifecycle import moves
-from degrain.lifecycle.evaluated import WEIGHTS
+from degrain.lifecycle.evaluated import REFERENCE, WEIGHTS
 from degrain.tracking.registry import Registry
 from lifecycle_support import create_data, evaluate, train
 from mlflow_support import enter_project
+from pipeline_support import shoot
+from support import ROOT
 
 HISTORY = Path("reports/promotions.csv")
 
@@ -118,6 +120,36 @@ def test_card_shows_results_hashes_failures_and_limits(project, capsys):
     assert len(version.description) <= 5000
     degrain("card", "7", code=2)
     assert "has no version '7'; expected one of: 1" in capsys.readouterr().err
+
+
+def test_drift_is_told_by_what_the_champion_was_made_for(project, capsys):
+    """Not by the last run of the pipeline, whose model may have been refused."""
+    degrain("promote")
+    made_for = REFERENCE.read_bytes()
+    REFERENCE.write_text("name\nof another model\n")
+    shoot(Path("incoming"), 90, 16)
+    champion = ("--reference", "models:/degrain-rgb@champion")
+    degrain("drift", "incoming", *champion, code=4)
+    assert "16 images beside 4 of models:/degrain-rgb@champion" in capsys.readouterr().out
+    for version in ("/2", "@previous"):
+        degrain("drift", "incoming", "--reference", f"models:/degrain-rgb{version}", code=2)
+    errors = capsys.readouterr().err
+    assert "`degrain register` keeps one with each version" in errors
+    assert "degrain-rgb@previous: no such model or alias" in errors
+    degrain("register", code=2)
+    assert "dvc.lock: reports/reference.csv has md5" in capsys.readouterr().err
+    REFERENCE.write_bytes(made_for)
+    degrain("register")
+
+
+def test_card_that_is_not_there_is_an_error(registry, capsys):
+    Path("params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    degrain("card", code=2)
+    assert "degrain-rgb version 2: its model card cannot be had" in capsys.readouterr().err
+    for number in "12":
+        registry.client.delete_model_version("degrain-rgb", number)
+    degrain("card", code=2)
+    assert "degrain-rgb has no version yet" in capsys.readouterr().err
 
 
 def test_only_an_evaluated_model_is_registered(project, capsys):

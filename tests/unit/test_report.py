@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from degrain.errors import DegrainError
-from degrain.files import read_image
+from degrain.files import read_image, sha256_file
 from degrain.report.changes import metrics_table, params_table
-from degrain.report.comment import MARKER, write_report
+from degrain.report.comment import MARKER, MODEL, write_report
 from degrain.report.curves import draw_curves
 from degrain.report.decision import decision_markdown, read_decision
 from degrain.report.links import Links
@@ -152,6 +152,19 @@ def test_decision_shows_every_rule(tmp_path) -> None:
     file.write_text("[]", encoding="utf-8")
     with pytest.raises(DegrainError, match="expected a decision"):
         read_decision(file)
+
+
+def test_report_shows_the_decision_on_the_model_that_is_here(repository: str) -> None:
+    write(MODEL, "weights")
+    decision = {"outcome": "promoted", "dry_run": True, "challenger": sha256_file(MODEL), "verdicts": []}
+    write("decision.json", json.dumps(decision))
+    write_report(Path("report.md"), against="main", decision=Path("decision.json"))
+    text = Path("report.md").read_text(encoding="utf-8")
+    assert "## Retraining: would be promoted\n" in text
+    assert "Would be promoted; no champion yet." in text
+    write(MODEL, "other weights")
+    with pytest.raises(DegrainError, match="a decision on the model"):
+        write_report(Path("report.md"), against="main", decision=Path("decision.json"))
 
 
 def test_cells_cannot_break_a_table() -> None:

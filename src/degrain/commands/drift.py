@@ -25,7 +25,8 @@ def add_to(commands: Commands) -> None:
         type=Path,
         default=REFERENCE,
         metavar="PATH",
-        help="a table of features, or a folder of images (default: %(default)s, which the pipeline makes)",
+        help="a table of features, a folder of images, or a registered model such as "
+        "models:/degrain-rgb@champion (default: %(default)s, of the pipeline's last run)",
     )
     parser.add_argument(
         "-o", "--output", type=Path, default=Path("drift"), metavar="FOLDER", help="default: %(default)s"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from degrain.drift.report import write_report
 from degrain.drift.result import Result
 from degrain.drift.table import DriftError, describe_files, read_table, write_table
 from degrain.errors import ImageFileError
+from degrain.tracking.served import MODELS, fetch_reference
 
 
 def check_drift(
@@ -23,7 +25,8 @@ def check_drift(
     Parameters
     ----------
     inputs : images, or folders of images.
-    reference : a table of features; or an image or a folder of images.
+    reference : a table of features; models:/NAME/VERSION or models:/NAME@ALIAS for what a registered model
+        was made for; or an image or a folder of images.
     output : folder of the report. Its `features.csv` can be the reference of a later check.
     channels : 1 or 3, of a reference of images; a table says it itself.
 
@@ -49,6 +52,9 @@ def make_reference(inputs: Sequence[Path], file: Path, channels: int) -> Sequenc
 
 
 def _read_reference(path: Path, channels: int) -> pd.DataFrame:
+    if str(path).startswith(MODELS):
+        with tempfile.TemporaryDirectory() as folder:
+            return read_table(fetch_reference(str(path), Path(folder)))
     if not path.exists():
         msg = (
             f"{path}: no such reference; `dvc repro` makes reports/reference.csv of what the model was made "

@@ -23,6 +23,7 @@ WEIGHTS = Path("models/train/generator.safetensors")
 PRETRAINED = Path("models/pretrain/generator.safetensors")
 METHOD = "adversarial"  # its name in the results
 REPORTS, RESTORED, LOCK = Path("reports"), Path("data/restored"), Path("dvc.lock")
+REFERENCE = REPORTS / "reference.csv"  # what incoming images are compared with
 DATA_STAGES = ("download", "synthesize")
 TRAINING_STAGES = ("download", "synthesize", "pretrain", "train")
 
@@ -67,7 +68,7 @@ def load_evaluated() -> Evaluated:
     DegrainError : there is none, or the reports or dvc.lock are of another model or test set.
     """
     speed = REPORTS / "speed.json"
-    for path in (WEIGHTS, speed, REPORTS / "results.csv", REPORTS / "metrics.json", LOCK):
+    for path in (WEIGHTS, speed, REPORTS / "results.csv", REPORTS / "metrics.json", REFERENCE, LOCK):
         if not path.is_file():
             msg = f"{path}: not found; expected an evaluated model: run `make repro` (or `dvc repro`)"
             raise DegrainError(msg)
@@ -84,19 +85,24 @@ def load_evaluated() -> Evaluated:
 
 
 def _check_lock(stages: Mapping[str, Any]) -> None:
-    [out] = stages["train"]["outs"][:1]
-    found = folder_md5(WEIGHTS.parent)
-    if out["md5"] != found:
-        msg = f"{LOCK}: {out['path']} has md5 {out['md5']}; found {found}: run `dvc repro`"
-        raise DegrainError(msg)
+    found = {
+        "train": (WEIGHTS.parent, folder_md5(WEIGHTS.parent)),
+        "synthesize": (REFERENCE, _md5(REFERENCE)),
+    }
+    for stage, (path, md5) in found.items():
+        known = {out["path"]: out["md5"] for out in stages[stage]["outs"]}.get(path.as_posix())
+        if known != md5:
+            msg = f"{LOCK}: {path} has md5 {known}; found {md5}: run `dvc repro`"
+            raise DegrainError(msg)
 
 
 def folder_md5(folder: Path) -> str:
     """The hash that DVC gives a folder: of a list of the files' hashes."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    entries = [
-        {"md5": hashlib.md5(path.read_bytes()).hexdigest(), "relpath": path.relative_to(folder).as_posix()}
-        for path in files
-    ]
+    entries = [{"md5": _md5(path), "relpath": path.relative_to(folder).as_posix()} for path in files]
     listing = json.dumps(sorted(entries, key=lambda entry: entry["relpath"]))
     return f"{hashlib.md5(listing.encode()).hexdigest()}.dir"
+
+
+def _md5(file: Path) -> str:
+    return hashlib.md5(file.read_bytes()).hexdigest()

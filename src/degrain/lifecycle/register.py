@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from pathlib import Path
 
 from degrain.lifecycle.card import write_card
-from degrain.lifecycle.evaluated import METHOD, PRETRAINED, WEIGHTS, Evaluated
+from degrain.lifecycle.evaluated import METHOD, PRETRAINED, REFERENCE, WEIGHTS, Evaluated
 from degrain.params import Params
 from degrain.tracking.describe import git_tags
 from degrain.tracking.registry import CARD, Registry, Version
 
 
 def register_evaluated(registry: Registry, evaluated: Evaluated, params: Params) -> Version:
-    """Register the evaluated model with its tags and its card; the same model again is the same version."""
+    """Register the evaluated model with its tags, its card and what drift is told by; the same model again is
+    the same version.
+    """
     faithful = PRETRAINED if PRETRAINED.exists() else None
     version = registry.register(WEIGHTS, params, _tags(evaluated), once=git_tags(), faithful=faithful)
     with tempfile.TemporaryDirectory() as name:
+        shutil.copy(REFERENCE, name)
         description = write_card(Path(name) / CARD, evaluated, params, version)
         registry.keep_card(version, Path(name), description)
     return registry.get(version.number)

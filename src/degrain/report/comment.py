@@ -11,7 +11,7 @@ from degrain.files import sha256_file, write_text
 from degrain.params import load_params
 from degrain.report.changes import metrics_table, params_table
 from degrain.report.curves import draw_curves
-from degrain.report.decision import decision_markdown, read_decision
+from degrain.report.decision import check_is_of, decision_markdown, outcome, read_decision
 from degrain.report.links import Links
 from degrain.report.markdown import image, section, table
 from degrain.report.revisions import changed_metrics, changed_params, commit_of, file_at
@@ -39,7 +39,8 @@ def write_report(
 
     Raises
     ------
-    DegrainError : there are no results, no such commit, or a picture that the address cannot have.
+    DegrainError : there are no results, no such commit, a decision on another model, or a picture that the
+        address cannot have.
     """
     links = Links(output, commit_of(against), commit_of("HEAD"), address)
     write_text(output, "".join(_parts(links, against, decision)))
@@ -48,10 +49,12 @@ def write_report(
 def _parts(links: Links, against: str, decision: Path | None) -> Iterator[str]:
     results = result_table(REPORTS)
     verdict = read_decision(decision) if decision else None
+    if decision and verdict and MODEL.exists():
+        check_is_of(verdict, sha256_file(MODEL), decision)
     drawn = draw_curves(links.before, CURVES)
     curves = image("curves", links.to_present(CURVES)) if drawn else ""
     pictures = "\n".join(_pictures(links))
-    yield f"{MARKER}\n## Retraining{': ' + verdict['outcome'] if verdict else ''}\n\n"
+    yield f"{MARKER}\n## Retraining{': ' + outcome(verdict) if verdict else ''}\n\n"
     name = "" if links.before.startswith(against) else f"{against}, "
     yield f"Compared with {name}commit `{links.before[:12]}`.\n\n"
     yield section("Gate", decision_markdown(verdict) if verdict else "Not asked.")

@@ -30,12 +30,35 @@ def read_decision(path: Path) -> dict[str, Any]:
     return dict(decision)
 
 
+def check_is_of(decision: Mapping[str, Any], sha256: str, path: Path) -> None:
+    """That a decision is about a model.
+
+    Parameters
+    ----------
+    sha256 : of its weights; path : of the decision.
+
+    Raises
+    ------
+    DegrainError : it is about another one.
+    """
+    if decision.get("challenger") != sha256:
+        found = str(decision.get("challenger"))[:12]
+        msg = f"{path}: a decision on the model {found}; expected one on {sha256[:12]}, the one here"
+        raise DegrainError(msg)
+
+
+def outcome(decision: Mapping[str, Any]) -> str:
+    """In words: a dry run has promoted nothing."""
+    found = str(decision["outcome"])
+    return f"would be {found}" if found == "promoted" and decision.get("dry_run") else found
+
+
 def decision_markdown(decision: Mapping[str, Any]) -> str:
     """Every rule with its figure, its limit and what it says."""
     champion = decision.get("champion")
     against = f"champion `{champion[:12]}`" if champion else "no champion yet"
     rows = [_row(verdict) for verdict in decision["verdicts"]]
-    return f"{decision['outcome'].capitalize()}; {against}.\n\n" + table(
+    return f"{outcome(decision).capitalize()}; {against}.\n\n" + table(
         ["rule", "figure", "limit", "", "note"], rows, right=(1, 2)
     )
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 CHAMPION, PREVIOUS = "champion", "previous"
-CARD, CARD_FOLDER = "model_card.md", "model_card"
+CARD, CARD_FOLDER = "model_card.md", "model_card"  # with the pictures of the card, and the reference of drift
 WEIGHTS = "artifacts/generator.safetensors"  # in a logged model
 PENDING = "degrain.pending"
 DESCRIPTION_MOST = 5000  # characters that MLflow's tables take
@@ -133,11 +133,13 @@ class Registry:
                 msg = f"{self.name} has no {name}; expected one: `degrain promote` makes champions"
                 raise DegrainError(msg)
             return version
-        return (
-            self.get(name)
-            if name
-            else self.holder(CHAMPION) or self.get(str(max(self._numbers(), default=0)))
-        )
+        if name:
+            return self.get(name)
+        numbers = self._numbers()
+        if not numbers:
+            msg = f"{self.name} has no version yet; expected one: `degrain register` makes one"
+            raise DegrainError(msg)
+        return self.holder(CHAMPION) or self.get(str(max(numbers)))
 
     def holder(self, alias: str) -> Version | None:
         """The version that has an alias."""
@@ -173,7 +175,7 @@ class Registry:
         self.client.set_model_version_tag(self.name, version.number, "promotion", outcome)
 
     def keep_card(self, version: Version, folder: Path, description: str) -> None:
-        """Keep a model card, `model_card.md` and its pictures, with the version's run, and describe it."""
+        """Keep `model_card.md` and what lies beside it with the version's run, and describe the version."""
         self.client.log_artifacts(version.run_id, str(folder), CARD_FOLDER)
         cut = (
             description[: DESCRIPTION_MOST - 2] + " …" if len(description) > DESCRIPTION_MOST else description
@@ -181,10 +183,20 @@ class Registry:
         self.client.update_model_version(self.name, version.number, description=cut)
 
     def read_card(self, version: Version) -> str:
-        """The model card that `keep_card` kept."""
-        import mlflow
+        """The model card that `keep_card` kept.
 
-        return str(mlflow.artifacts.load_text(f"runs:/{version.run_id}/{CARD_FOLDER}/{CARD}"))
+        Raises
+        ------
+        DegrainError : it cannot be had.
+        """
+        import mlflow
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return str(mlflow.artifacts.load_text(f"runs:/{version.run_id}/{CARD_FOLDER}/{CARD}"))
+        except (MlflowException, OSError) as error:
+            msg = f"{version}: its model card cannot be had ({error}); `degrain register` makes it again"
+            raise DegrainError(msg) from error
 
     def fetch_weights(self, version: Version, folder: Path) -> Path:
         """Copy a version's safetensors file to a folder and check its hash.

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from degrain.errors import DegrainError
+from degrain.tracking.registry import CARD_FOLDER
 from degrain.tracking.store import (
     ENVIRONMENT,
     SQLITE,
@@ -16,6 +17,7 @@ from degrain.tracking.store import (
     without_login,
 )
 
+MODELS = "models:/"
 ALIAS = re.compile(r"models:/(?P<name>[^/@]+)@(?P<alias>[^/@]+)")
 
 
@@ -61,6 +63,27 @@ def fetch_model(uri: str, folder: Path) -> Path:
         return Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(folder)))
     except (MlflowException, OSError) as error:
         msg = f"{uri}: the files of the model cannot be had; {error}"
+        raise DegrainError(msg) from error
+
+
+def fetch_reference(uri: str, folder: Path) -> Path:
+    """Copy the table of features that drift is told by, of models:/NAME/VERSION or an alias, into a folder.
+
+    Raises
+    ------
+    DegrainError : there is no such model or alias, or nothing was kept with it.
+    ConnectionError : the store does not answer.
+    """
+    store, name, number = _open(), *find_version(uri).removeprefix(MODELS).rpartition("/")[::2]
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    try:
+        run_id = mlflow.MlflowClient().get_model_version(name, number).run_id
+        table = f"runs:/{run_id}/{CARD_FOLDER}/reference.csv"
+        return Path(mlflow.artifacts.download_artifacts(table, dst_path=str(folder)))
+    except (MlflowException, OSError) as error:
+        msg = f"{uri}: no reference in {store} ({error}); `degrain register` keeps one with each version"
         raise DegrainError(msg) from error
 
 
