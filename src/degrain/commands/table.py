@@ -10,7 +10,9 @@ from degrain.commands.arguments import Commands
 
 def add_to(commands: Commands) -> None:
     """Add the command."""
-    parser = commands.add_parser("table", help="print the results of the last evaluation", description=_run.__doc__)
+    parser = commands.add_parser(
+        "table", help="print the results of the last evaluation", description=_run.__doc__
+    )
     parser.set_defaults(run=_run)
 
 
