@@ -12,13 +12,13 @@ VIEW = (
     "mlflow.sharedViewState.degrain"  # in the menu "Views"; `make ui` opens it by the last part of its name
 )
 
-ABOUT = """**`dvc repro` leaves three runs: pretrain, train, and evaluate, which is below the training it measured.**
+ABOUT = """**`dvc repro` leaves three runs: pretrain, train, and evaluate, below the training it measured.**
 
 - pretrain: the generator alone, on a pixel loss.
 - train: generator against discriminator, on from the pretrained one. It has the model.
 - evaluate: both generators and the classical filters on the test set; `results.json` has every image.
 
-`model.sha256` and `pretrained.sha256` tie them together, `data.sha256` and `git.commit` to their data and code.
+`model.sha256` and `pretrained.sha256` tie them together, `data.sha256` and `git.commit` to data and code.
 """
 
 
