@@ -71,8 +71,8 @@ check: $(INSTALLED) ## lint, format, types, layers, the files of the CIs
 # The job executor serves nothing here, and starts slowly.
 ui: export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 ui: export PYTHONWARNINGS := ignore
-# Without it MLflow opens on a page about language models.
-ui: VIEW := \#/experiments/1/runs?workflowType=machine_learning
+# Without the first MLflow opens on a page about language models; the second is the columns that degrain sets.
+ui: VIEW := \#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=degrain
 ui: STORE = $(or $(MLFLOW_TRACKING_URI),sqlite:///$(CURDIR)/mlflow.db)
 ui: $(INSTALLED) ## serve the runs with MLflow; PORT=5000
 	@case '$(STORE)' in http*) echo 'The runs are at $(STORE)'; exit;; esac; \

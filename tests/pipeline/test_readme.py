@@ -24,6 +24,8 @@ TRIED_ELSEWHERE = {
     "degrain export models/train/generator.safetensors generator.onnx": "test_export.py",
     "degrain preset colour-benchmark": "test_presets.py",
     "dvc repro": "test_pipeline.py; with standard sets it needs the network",
+    "degrain realism": "test_realism.py",
+    "degrain sampling": "test_sampling_evaluation.py",
     "degrain promote --dry-run": "test_gate.py and test_lifecycle.py, as the next four",
     "degrain register": "there",
     "degrain promote": "there",

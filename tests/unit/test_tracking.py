@@ -18,6 +18,7 @@ from degrain.files import sha256_file, write_image
 from degrain.tracking import evaluation_run, session, training_run
 from degrain.tracking.describe import flatten, is_gone, this_process
 from degrain.tracking.store import project_root, tracking_uri
+from degrain.tracking.view import NOTE, SAVED_VIEW, VIEW
 from mlflow_support import enter_project, opened_by_two_at_once, python
 from support import ROOT
 
@@ -138,6 +139,35 @@ def test_run_of_a_training_tells_its_story(project, params, monkeypatch):
     assert (data.dataset.name, data.tags[0].value) == ("data.csv", "training")
     assert sha256_file(Path("data.csv")).startswith(data.dataset.digest)
     assert_artifacts(stored, project)
+
+
+def test_pages_say_what_they_show(project, params):
+    with training_run("train", params, FOLDER, data=DATA):
+        pass
+    with evaluation_run(params, Path("data.csv"), data=DATA):
+        pass
+    notes = [run.data.tags[NOTE] for run in runs()]
+    assert notes == [
+        "6 steps of unet against unet, non-saturating; noise: gaussian; embedded",
+        "both generators and the filters on embedded; noise: gaussian",
+    ]
+    tags = client().get_experiment_by_name("degrain").tags
+    assert "below the training" in tags[NOTE]
+    state = json.loads(json.loads(tags[VIEW])["state"])
+    assert set(state["columnWidths"]) == set(state["selectedColumns"]) < set(state["columnOrder"])
+    assert f"viewStateShareKey={VIEW.rpartition('.')[2]}\n" in (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+def test_description_of_somebody_stays_and_the_columns_are_ours(project, params):
+    experiment = client().get_experiment_by_name("degrain") or client().get_experiment(
+        client().create_experiment("degrain")
+    )
+    for tag in (NOTE, VIEW):
+        client().set_experiment_tag(experiment.experiment_id, tag, "mine")
+    with training_run("train", params, FOLDER, data=DATA):
+        pass
+    tags = client().get_experiment_by_name("degrain").tags
+    assert (tags[NOTE], tags[VIEW]) == ("mine", SAVED_VIEW)
 
 
 def assert_artifacts(stored, project):

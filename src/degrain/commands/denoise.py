@@ -66,8 +66,18 @@ def add_to(commands: Commands) -> None:
         action="store_true",
         help="restore each image in its eight symmetries and average them: better, in eight times the time",
     )
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
-    parser.add_argument("--precision", choices=["auto", "bfloat16", "float32"], default="auto")
+    parser.add_argument(
+        "--device",
+        choices=["auto", "cpu", "cuda", "mps"],
+        default="auto",
+        help="(default: auto: cuda, then mps, then cpu)",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=["auto", "bfloat16", "float32"],
+        default="auto",
+        help="(default: auto: bfloat16 where the hardware is fast at it)",
+    )
     parser.add_argument(
         "--threads", type=count, default=None, metavar="N", help="processor threads (default: all cores)"
     )

@@ -17,7 +17,13 @@ def add_to(commands: Commands) -> None:
         metavar="REV",
         help="what to compare with (default: main)",
     )
-    parser.add_argument("--output", type=Path, default=Path("report.md"), metavar="OUT", help="file to write")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("report.md"),
+        metavar="OUT",
+        help="file to write (default: %(default)s)",
+    )
     parser.add_argument(
         "--decision", type=Path, metavar="JSON", help="what `degrain promote --output` wrote, to be shown too"
     )

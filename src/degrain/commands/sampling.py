@@ -16,7 +16,13 @@ def add_to(commands: Commands) -> None:
     parser = commands.add_parser(
         "sampling", help="examine a stochastic generator's samples", description=_run.__doc__
     )
-    parser.add_argument("--model", type=Path, default=MODELS / "train/generator.safetensors", metavar="M")
+    parser.add_argument(
+        "--model",
+        type=Path,
+        default=MODELS / "train/generator.safetensors",
+        metavar="M",
+        help="the stochastic generator (default: %(default)s)",
+    )
     parser.add_argument(
         "--reference",
         type=Path,
@@ -31,7 +37,13 @@ def add_to(commands: Commands) -> None:
     parser.add_argument(
         "--images", type=count, default=None, metavar="I", help="at most so many (default: all)"
     )
-    parser.add_argument("-o", "--output", type=Path, default=Path("reports/sampling"), metavar="OUT")
+    parser.add_argument(
+        *("-o", "--output"),
+        type=Path,
+        default=Path("reports/sampling"),
+        metavar="OUT",
+        help="folder (default: %(default)s)",
+    )
     parser.set_defaults(run=_run)
 
 

@@ -10,12 +10,14 @@ from degrain.commands.arguments import Commands
 
 def add_to(commands: Commands) -> None:
     """Add the command."""
-    parser = commands.add_parser("table", help="print the results of the last evaluation")
+    parser = commands.add_parser(
+        "table", help="print the results of the last evaluation", description=_run.__doc__
+    )
     parser.set_defaults(run=_run)
 
 
 def _run(_: argparse.Namespace) -> int:
-    """Print the result table with the speeds."""
+    """Print what the last evaluation measured: PSNR in dB / SSIM at every level, and megapixels a second."""
     from degrain.evaluation.tables import result_table
 
     print(result_table(Path("reports")), end="")

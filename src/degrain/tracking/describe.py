@@ -16,6 +16,7 @@ import psutil
 from degrain.files import sha256_bytes, sha256_file
 from degrain.params import Params
 from degrain.tracking.session import Session
+from degrain.tracking.view import NOTE, note
 
 STAGES = ("pretrain", "train", "evaluate")
 PARAMS_AT_ONCE = 100  # the most that MLflow takes
@@ -29,7 +30,7 @@ def sha256_files(paths: Sequence[Path]) -> dict[str, str]:
     return {path.as_posix(): sha256_file(path) for path in paths if path.is_file()}
 
 
-def describe(stage: str, hashes: Mapping[str, str]) -> dict[str, str]:
+def describe(stage: str, params: Params, hashes: Mapping[str, str]) -> dict[str, str]:
     """The tags of a run of this process.
 
     Parameters
@@ -39,6 +40,7 @@ def describe(stage: str, hashes: Mapping[str, str]) -> dict[str, str]:
     experiment = os.environ.get("DVC_EXP_NAME")  # DVC sets it in `dvc exp run`
     tags = {
         "mlflow.runName": f"{stage} ({experiment})" if experiment else stage,
+        NOTE: note(stage, params),
         "mlflow.user": _user(),
         "mlflow.source.name": f"degrain.stages.{stage}",
         "mlflow.source.type": "LOCAL",

@@ -46,7 +46,8 @@ def known_model(store: Store, sha256: str) -> tuple[str, str] | None:
 
 def _log(store: Store, weights: Path, faithful: Path | None, params: Params) -> tuple[str, str]:
     hashes = sha256_files(DATA)
-    tags = describe("train", hashes) | {"mlflow.runName": "registered", "model.sha256": sha256_file(weights)}
+    tags = describe("train", params, hashes)
+    tags |= {"mlflow.runName": "registered", "model.sha256": sha256_file(weights)}
     session = Session(store, store.client.create_run(store.experiment_id, tags=tags).info.run_id, Unwatched())
     deliver_description(session, "train", flatten(params, "train"), hashes)
     model_id = deliver_generator(session, "service", weights, faithful)

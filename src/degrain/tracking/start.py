@@ -50,7 +50,7 @@ def training_run(
     """
     folder.mkdir(parents=True, exist_ok=True)
     remembered, hashes = folder / "mlflow_run.json", sha256_files(data)
-    tags = describe(stage, hashes)
+    tags = describe(stage, params, hashes)
     if pretrained:
         tags["pretrained.sha256"] = sha256_file(pretrained)
 
@@ -77,7 +77,7 @@ def evaluation_run(
     data : files that stand for all data of the stage.
     """
     hashes = sha256_files(data)
-    tags = describe("evaluate", hashes) | {"model.sha256": sha256_file(model)}
+    tags = describe("evaluate", params, hashes) | {"model.sha256": sha256_file(model)}
     if pretrained:
         tags["pretrained.sha256"] = sha256_file(pretrained)
 

@@ -8,7 +8,7 @@ import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from degrain.errors import DegrainError
+from degrain.tracking.view import missing_tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Experiment
 
 SQLITE = "sqlite:///"
 PROBE_TIMEOUT_S = 3
@@ -133,13 +135,21 @@ def _initialising_alone(database: Path | None) -> AbstractContextManager[object]
 def _experiment_id(client: MlflowClient, name: str, artifacts: str | None) -> str:
     from mlflow.exceptions import MlflowException
 
-    experiment = client.get_experiment_by_name(name)
-    if experiment is None:
-        try:
-            return client.create_experiment(name, artifact_location=artifacts)
-        except MlflowException:
-            # Another client of the same server was faster.
-            experiment = client.get_experiment_by_name(name)
-            if experiment is None:
-                raise
-    return experiment.experiment_id
+    experiment = client.get_experiment_by_name(name) or _created(client, name, artifacts)
+    with suppress(MlflowException):  # who may only read does without
+        for tag, value in missing_tags(experiment.tags).items():
+            client.set_experiment_tag(experiment.experiment_id, tag, value)
+    return str(experiment.experiment_id)
+
+
+def _created(client: MlflowClient, name: str, artifacts: str | None) -> Experiment:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_experiment(client.create_experiment(name, artifact_location=artifacts))
+    except MlflowException:
+        # Another client of the same server was faster.
+        experiment = client.get_experiment_by_name(name)
+        if experiment is None:
+            raise
+        return experiment
