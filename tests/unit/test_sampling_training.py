@@ -132,6 +132,18 @@ def test_the_terms_are_those_of_a_single_sample_and_of_the_mean(make_params):
     assert stats["energy"] == pytest.approx(2.0 * energy, rel=1e-4)
 
 
+def test_health_judges_the_gain_of_the_mean_and_the_diversity_of_samples(make_params):
+    _, plan = adversarial_training(make_params(STOCHASTIC), None)
+    batch = batch_of(8)
+    spread = [batch.sigma.view(-1, 1, 1, 1) * normal(*batch.clean.shape, seed=seed) for seed in (5, 6)]
+    samples = batch.clean + torch.stack(spread)
+    figures = plan.step.figures(samples, batch)
+    # The noisy image is a sample like these here; the mean of two errs half as much, squared.
+    assert figures["gain_db"] == pytest.approx(10 * math.log10(2), abs=0.2)
+    assert figures["diversity"] == pytest.approx(math.sqrt(2), abs=0.1)
+    assert plan.step.figures(samples[[0, 0]], batch)["diversity"] == 0
+
+
 def test_sampling_resumes_exactly_and_the_seed_decides_what_is_drawn(
     make_params, photo, tmp_path, monkeypatch
 ):

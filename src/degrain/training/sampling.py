@@ -38,9 +38,12 @@ class SamplingStep:
     def __call__(self, state: TrainState, batch: Batch) -> Stats:
         """Update both players; see `descend` for what it returns and raises."""
         samples = self.draw(state, batch)
+        update = self.players.vitals.update_of(state.generator.network)
         return {
             **self.players.discriminator_step(state, samples[0].detach(), batch),
             **self.generator_step(state, samples, batch),
+            **update(),
+            **self.figures(samples, batch),
         }
 
     def draw(self, state: TrainState, batch: Batch) -> Tensor:
@@ -52,6 +55,13 @@ class SamplingStep:
         with state.engine.autocast():
             samples: Tensor = state.generator.network(noisy, sigma, state.engine.send(z))
         return torch.stack(samples.chunk(count))
+
+    def figures(self, samples: Tensor, batch: Batch) -> Stats:
+        """What samples (K, B, C, H, W) are like; the gain is that of their mean, for one alone loses 3 dB."""
+        images, measure = (batch.clean, batch.noisy), self.players.vitals.of_images
+        of_mean = measure(samples.detach().mean(0), *images)
+        of_one = measure(samples[0], *images, again=samples[1])
+        return of_one | {name: value for name, value in of_mean.items() if name == "gain_db"}
 
     def generator_step(self, state: TrainState, samples: Tensor, batch: Batch) -> Stats:
         """Teach the generator to look real, and the mean of its samples (K, B, C, H, W) to be right."""
