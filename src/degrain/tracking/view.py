@@ -24,11 +24,11 @@ ABOUT = """**`dvc repro` leaves three runs: pretrain, train, and evaluate, below
 
 # Of the table of runs, and their widths in pixels; one that no run has is not shown.
 COLUMNS = {
-    "attributes.`Description`": 280,
-    "metrics.`val_psnr`": 80,
-    "metrics.`val_ssim`": 80,
-    "metrics.`psnr/sigma_25/adversarial`": 185,
-    "metrics.`psnr/real/adversarial`": 185,
+    "attributes.`Description`": 205,
+    "metrics.`val_psnr`": 75,
+    "metrics.`val_ssim`": 75,
+    "metrics.`psnr/sigma_25/adversarial`": 195,
+    "metrics.`psnr/real/adversarial`": 195,
     "tags.`state`": 70,
 }
 
