@@ -138,6 +138,9 @@ def test_run_of_a_training_tells_its_story(project, params, monkeypatch):
     [data] = stored.inputs.dataset_inputs
     assert (data.dataset.name, data.tags[0].value) == ("data.csv", "training")
     assert sha256_file(Path("data.csv")).startswith(data.dataset.digest)
+    columns = [{"name": "name", "type": "string", "required": True}]
+    assert json.loads(data.dataset.schema) == {"mlflow_colspec": columns}
+    assert json.loads(data.dataset.profile) == {"num_rows": 1}
     assert_artifacts(stored, project)
 
 

@@ -29,6 +29,10 @@ CHAMPION, PREVIOUS = "champion", "previous"
 CARD, CARD_FOLDER = "model_card.md", "model_card"  # with the pictures of the card, and the reference of drift
 WEIGHTS = "artifacts/generator.safetensors"  # in a logged model
 PENDING = "degrain.pending"
+ABOUT = (
+    "Denoises images. The alias `champion` is the version in use, and what `degrain serve` takes; `previous` "
+    "is the one before. `degrain promote` and `degrain rollback` move them."
+)
 DESCRIPTION_MOST = 5000  # characters that MLflow's tables take
 
 
@@ -260,7 +264,7 @@ class Registry:
         from mlflow.exceptions import MlflowException
 
         try:
-            self.client.create_registered_model(self.name, description="Denoises images: `degrain`.")
+            self.client.create_registered_model(self.name, description=ABOUT)
         except MlflowException:  # another client was faster
             self.client.get_registered_model(self.name)
 
