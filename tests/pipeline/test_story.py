@@ -66,7 +66,7 @@ def test_from_the_first_model_to_a_photograph_restored_by_the_champion(project, 
 
     def champion():
         version = client.get_model_version_by_alias("degrain-rgb", "champion")
-        assert client.get_logged_model(version.model_id).name == "service"
+        assert client.get_logged_model(version.source.removeprefix("models:/")).name == "service"
         return version.tags["model.sha256"]
 
     # Trained. Registered; the champion by the floor alone.

@@ -164,6 +164,24 @@ def test_run_that_lost_its_store_halfway_is_completed(params, away):
     assert (stored.info.status, [step for step, _ in points(stored)]) == ("FINISHED", [1, 2, 3])
 
 
+@pytest.mark.parametrize("call", ["create_run", "log_batch", "log_artifact", "set_terminated"])
+@pytest.mark.parametrize("code", ["UNAUTHENTICATED", "PERMISSION_DENIED"])
+def test_what_a_store_takes_from_nobody_without_a_login_is_kept(params, monkeypatch, call, code):
+    import mlflow
+    from mlflow.protos import databricks_pb2
+
+    def refuse(*_args, **_kwargs):
+        raise mlflow.MlflowException("who are you?", error_code=getattr(databricks_pb2, code))  # noqa: EM101
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mlflow.MlflowClient, call, refuse)
+        train(params)
+    assert len(unsent_folders(Path())) == 1
+    assert cli.main(["sync"]) == 0
+    [stored] = runs()
+    assert_all_there(stored)
+
+
 def test_part_of_a_run_that_went_on_fills_its_gap(params, away):
     """The training was interrupted while the store was away, and resumed when it was back."""
     away["away"] = False

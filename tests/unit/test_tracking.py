@@ -17,7 +17,7 @@ import pytest
 from degrain.files import sha256_file, write_image
 from degrain.tracking import evaluation_run, session, training_run
 from degrain.tracking.describe import flatten, is_gone, this_process
-from degrain.tracking.store import project_root, tracking_uri
+from degrain.tracking.store import project_root, take_login, tracking_uri
 from degrain.tracking.view import NOTE, SAVED_VIEW, VIEW
 from mlflow_support import enter_project, opened_by_two_at_once, python
 from support import ROOT
@@ -90,6 +90,17 @@ def test_address_is_absolute(monkeypatch, given, expected):
     if given is not None:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", given)
     assert tracking_uri(Path("/project")) == expected
+
+
+def test_password_in_an_address_stays_out_of_the_address_that_mlflow_prints(monkeypatch):
+    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+        monkeypatch.setenv(name, "")
+    assert take_login("https://me:a%40b@example.org:5000/x") == "https://example.org:5000/x"
+    assert os.environ["MLFLOW_TRACKING_USERNAME"] == "me"
+    assert os.environ["MLFLOW_TRACKING_PASSWORD"] == "a@b"
+    for other in ("https://example.org", "sqlite:////home/me@work/mlflow.db", "postgresql://me:a@db/x"):
+        assert take_login(other) == other
+    assert os.environ["MLFLOW_TRACKING_USERNAME"] == "me"
 
 
 def test_two_processes_may_create_one_store_at_once():

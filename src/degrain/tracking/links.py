@@ -5,7 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from degrain.tracking.store import open_store, project_root, require_answer, tracking_uri, without_login
+from degrain.tracking.store import (
+    SERVERS,
+    open_store,
+    project_root,
+    require_answer,
+    tracking_uri,
+    without_login,
+)
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -60,6 +67,6 @@ def _tagged(name: str, value: str) -> str:
 
 
 def _address(uri: str, run: Run) -> str | None:
-    if not uri.startswith(("http://", "https://")):
+    if not uri.startswith(SERVERS):
         return None
     return f"{without_login(uri).rstrip('/')}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"

@@ -13,6 +13,7 @@ from degrain.tracking.store import (
     SQLITE,
     project_root,
     require_answer,
+    take_login,
     tracking_uri,
     without_login,
 )
@@ -98,5 +99,5 @@ def _open() -> str:
         raise DegrainError(msg)
     import mlflow
 
-    mlflow.set_tracking_uri(uri)
+    mlflow.set_tracking_uri(take_login(uri))
     return without_login(uri)

@@ -130,7 +130,7 @@ class Outbox:
             try:
                 self._waiting[0].deliver(self._session)
             except Exception as error:
-                if insist and not is_refusal(error):
+                if may_pass(error) or (insist and not is_refusal(error)):
                     raise
                 require_answer(self._uri)
                 logger.warning("MLflow did not take an entry of run %s: %s", self._session.run_id, error)
@@ -157,12 +157,22 @@ class Outbox:
 
 def is_refusal(error: Exception) -> bool:
     """Whether trying again is pointless."""
+    status = _status(error)
+    if status is not None:
+        return 400 <= status < 500 and not may_pass(error)
+    return not isinstance(error, OSError) or isinstance(error, FileNotFoundError)
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether the store would take the same from somebody logged in, allowed to, or less in a hurry."""
+    return _status(error) in (401, 403, 429)
+
+
+def _status(error: Exception) -> int | None:
+    """What HTTP calls it; None for what does not come from MLflow."""
     from mlflow.exceptions import MlflowException
 
-    if isinstance(error, MlflowException):
-        status: int = error.get_http_status_code()  # type: ignore[no-untyped-call]
-        return 400 <= status < 500
-    return not isinstance(error, OSError) or isinstance(error, FileNotFoundError)
+    return int(error.get_http_status_code()) if isinstance(error, MlflowException) else None  # type: ignore[no-untyped-call]
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from filelock import FileLock
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Experiment
 
 SQLITE = "sqlite:///"
+SERVERS = ("http://", "https://")
 PROBE_TIMEOUT_S = 3
 # Creating the tables takes some seconds; whoever comes second waits for it.
 INITIALISE_TIMEOUT_S = 120
@@ -69,6 +71,21 @@ def without_login(uri: str) -> str:
     return re.sub("//[^/@]*@", "//", uri)
 
 
+def take_login(uri: str) -> str:
+    """Hand over by MLflow's variables the name and password that an address holds: MLflow prints addresses.
+
+    Returns
+    -------
+    The address without them.
+    """
+    parts = urlsplit(uri)
+    if not uri.startswith(SERVERS) or parts.username is None:
+        return uri
+    os.environ["MLFLOW_TRACKING_USERNAME"] = unquote(parts.username)
+    os.environ["MLFLOW_TRACKING_PASSWORD"] = unquote(parts.password or "")
+    return without_login(uri)
+
+
 def require_answer(uri: str) -> None:
     """Find out in seconds what MLflow's own client would find out in minutes.
 
@@ -76,7 +93,7 @@ def require_answer(uri: str) -> None:
     ------
     ConnectionError : no server answers at `uri`.
     """
-    if not uri.startswith(("http://", "https://")):
+    if not uri.startswith(SERVERS):
         return
     try:
         urllib.request.urlopen(f"{without_login(uri).rstrip('/')}/health", timeout=PROBE_TIMEOUT_S).close()
@@ -103,8 +120,8 @@ def told(uri: str) -> Iterator[None]:
         yield
     except (MlflowException, ConnectionError) as error:
         msg = (
-            f"MLflow at {without_login(uri)}: {error}; expected a store that answers: start the server, or "
-            "name another in MLFLOW_TRACKING_URI"
+            f"MLflow at {without_login(uri)}: {error}; expected a store that answers: start the server, log "
+            "in (MLFLOW_TRACKING_USERNAME, MLFLOW_TRACKING_PASSWORD), or name another in MLFLOW_TRACKING_URI"
         )
         raise DegrainError(msg) from error
 
@@ -118,7 +135,7 @@ def open_store(uri: str, experiment: str) -> Store:
     database = Path(uri.removeprefix(SQLITE).partition("?")[0]) if uri.startswith(SQLITE) else None
     # The folder must not be the working directory of whoever comes first, which is MLflow's default.
     artifacts = str(database.parent / "mlartifacts") if database else None
-    mlflow.set_tracking_uri(uri)
+    mlflow.set_tracking_uri(take_login(uri))
     with _initialising_alone(database):
         client = mlflow.MlflowClient()
         return Store(client, _experiment_id(client, experiment, artifacts))
