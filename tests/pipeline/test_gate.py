@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
+from pathlib import Path
 
 import pytest
 
+from degrain.codecs import decode
+from degrain.codecs.png import encode_png
 from lifecycle_support import LENIENT
 from mlflow_support import running_server
 from pipeline_support import copy_project
@@ -66,4 +70,6 @@ def test_champion_can_be_loaded_by_its_alias(server, monkeypatch):
     monkeypatch.syspath_prepend("")  # MLflow changes sys.path; this puts it back
     mlflow.set_tracking_uri(server)
     model = mlflow.pyfunc.load_model("models:/degrain-rgb@champion")
-    assert model.predict(np.zeros((1, 9, 7, 3), np.float32)).shape == (1, 9, 7, 3)
+    image = encode_png(np.zeros((9, 7, 3), np.uint8))
+    [restored] = model.predict([base64.b64encode(image).decode()])
+    assert decode(base64.b64decode(restored), Path("restored")).pixels.shape == (9, 7, 3)
