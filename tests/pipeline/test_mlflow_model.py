@@ -143,7 +143,16 @@ def test_logged_model_holds_no_pickle(logged):
         path.name for path in files
     }
     assert [path for path in files if path.read_bytes().startswith(PICKLES)] == []
-    assert {path.suffix for path in files} <= {"", ".py", ".typed", ".csv", ".txt", ".yaml", ".safetensors"}
+    assert {path.suffix for path in files} <= {
+        "",
+        ".py",
+        ".html",
+        ".typed",
+        ".csv",
+        ".txt",
+        ".yaml",
+        ".safetensors",
+    }
 
 
 def test_logged_models_have_the_hash_of_their_weights(logged):
