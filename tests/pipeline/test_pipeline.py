@@ -86,7 +86,7 @@ def test_dvc_shows_metrics_and_plots(finished: Project, tmp_path: Path) -> None:
         "contact_sheet.png",
         "from faithful to realistic",
         "dial.png",
-        "reference.csv",
+        "noise level of the validation and test images by brightness",
     ):
         assert title in page
     for picture in (finished / "reports/pictures").iterdir():

@@ -55,7 +55,7 @@ def test_wheel_holds_every_module_and_data_file(wheel: Path) -> None:
     source = ROOT / "src" / "degrain"
     expected = {
         path.relative_to(ROOT / "src").as_posix()
-        for pattern in ("*.py", "*.csv", "py.typed", "weights/*")
+        for pattern in ("*.py", "*.csv", "*.html", "py.typed", "weights/*")
         for path in source.rglob(pattern)
     }
     packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}

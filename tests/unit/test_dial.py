@@ -46,6 +46,15 @@ def test_weights_lie_on_the_line_between_the_end_points(ends, dial):
         torch.testing.assert_close(value, expected)
 
 
+def test_a_network_that_counts_its_batches_has_a_dial_too(make_params, tmp_path):
+    section, path = make_params({"model": {"generator": "dncnn"}}).model, tmp_path / "one.safetensors"
+    network = build_generator(section, 3)
+    save_generator(path, network, section, 3)
+    between, _ = load_between(path, path, 0.5)
+    for name, value in between.state_dict().items():
+        torch.testing.assert_close(value, network.state_dict()[name])
+
+
 def test_different_networks_and_a_dial_out_of_range_are_refused(ends, make_params, tmp_path):
     paths, _ = ends
     other, section = tmp_path / "other.safetensors", make_params({"model": {"generator": "dncnn"}}).model

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from degrain.build.generator import load_generator
 from degrain.errors import DegrainError
@@ -39,5 +39,10 @@ def load_between(faithful: Path, realistic: Path, dial: float) -> tuple[nn.Modul
     }:
         msg = f"{faithful}, {realistic}: expected two end points of one network; they are different networks"
         raise DegrainError(msg)
-    network.load_state_dict({name: torch.lerp(mine[name], theirs[name], dial) for name in mine})
+    network.load_state_dict({name: _between(mine[name], theirs[name], dial) for name in mine})
     return network, channels
+
+
+def _between(one: Tensor, other: Tensor, dial: float) -> Tensor:
+    """Weights and statistics are interpolated; what counts batches is not."""
+    return torch.lerp(one, other, dial) if one.is_floating_point() else other
