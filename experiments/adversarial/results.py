@@ -62,10 +62,14 @@ class Results:
         same = (known.get("settings"), known.get("minutes")) == (settings, minutes)
         return int(known["steps"]) if same else None
 
-    def put_steps(self, timed: Mapping[str, Mapping[str, object]], engine: Mapping[str, object]) -> None:
+    def put_steps(self, timed: Mapping[str, Mapping[str, object]]) -> None:
         """Keep how many steps arms do, so that the study can be done again to the same bits."""
         self.record["steps"] |= timed
-        self.record["engine"] = dict(engine)
+        self._write_record()
+
+    def put_engine(self, name: str, threads: int) -> None:
+        """Keep where the last rows were computed."""
+        self.record["engine"] = {"name": name, "threads": threads}
         self._write_record()
 
     def _in_order(self) -> list[dict[str, str]]:

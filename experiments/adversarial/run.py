@@ -33,6 +33,7 @@ def run(plans: Plans, results: Results, names: tuple[str, ...] = ()) -> None:
     judge = _judge(plans)
     prepare(plans)
     engine = start_engine(params.compute)
+    results.put_engine(str(engine), params.compute.threads)
     _find_steps(plans, results, missing, engine)
     work = Work(plans, results, engine, judge)
     # A row takes about as long as any other, so the bar's estimate is of use.
@@ -135,17 +136,17 @@ def _find_steps(plans: Plans, results: Results, missing: Sequence[Row], engine: 
     if minutes is None or not untimed:
         return
     found = seconds_a_step(plans, list(untimed.values()), engine)
-    timed = {
-        name: {
-            "settings": settings_key(plans, untimed[name]),
-            "minutes": minutes,
-            "steps": max(1, round(60 * minutes / seconds)),
-            "milliseconds_a_step": round(1000 * seconds, 1),
+    results.put_steps(
+        {
+            name: {
+                "settings": settings_key(plans, untimed[name]),
+                "minutes": minutes,
+                "steps": max(1, round(60 * minutes / seconds)),
+                "milliseconds_a_step": round(1000 * seconds, 1),
+            }
+            for name, seconds in found.items()
         }
-        for name, seconds in found.items()
-    }
-    threads = plans.params(missing[0]).compute.threads
-    results.put_steps(timed, {"name": str(engine), "threads": threads})
+    )
 
 
 def _lacks_extra(params: Params, row: Row) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from experiments.adversarial.trainings import load
 Image = NDArray[np.float32]
 SIGMA_255 = 25.0
 CROP_PX = 96
+TITLE_LETTERS = 24  # a line, above a square
 SHOWN = ("camera", "astronaut", "chelsea")
 
 
@@ -52,7 +54,10 @@ def _row(name: str, restorers: Sequence[tuple[str, Restorer]], channels: int) ->
     x, y, side = liveliest(clean, CROP_PX)
     window = slice(y, y + side), slice(x, x + side)
     shown = [
-        (f"{title}\n{psnr(to_8_bit(image), clean, data_range=1.0):.2f} dB", image[window])
+        (
+            f"{fill(title, TITLE_LETTERS)}\n{psnr(to_8_bit(image), clean, data_range=1.0):.2f} dB",
+            image[window],
+        )
         for title, image in seen
     ]
     return [*shown, ("clean\n", clean[window])]
