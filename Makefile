@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup repro retrain test check ui benchmark benchmark-train bm3d lock clean
+.PHONY: help setup repro retrain test check ui benchmark benchmark-train study bm3d lock clean
 
 # The first Python here that will do; or name one: make repro PYTHON=python3.13
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python; do \
@@ -84,6 +84,9 @@ benchmark: $(INSTALLED) ## measure every method on the standard sets; DEGRAIN_MI
 
 benchmark-train: $(INSTALLED) ## measure training against its convolutions alone, after `make repro`
 	@$(RUN) PYTHONPATH=src python -m benchmarks.train_floor
+
+study: $(INSTALLED) ## compare adversarial losses and stabilisers (docs/adversarial.md); ARGS=unattended
+	@$(RUN) PYTHONPATH=src python -m experiments.adversarial $(ARGS)
 
 bm3d: $(INSTALLED) ## measure BM3D for the table (its package is free for non-commercial use only)
 	@$(PIP) install --quiet --constraint requirements.lock --no-build-isolation --editable '.[bm3d]'
