@@ -18,7 +18,7 @@ from degrain.files import sha256_file, write_image, write_json
 from perceptual_support import blurred, judge, needs_perceptual, noisy
 
 METHODS = {"noisy": 0.1, "gaussian": 0.06, "mean": 0.05, "pretrained": 0.03, "adversarial": 0.02}
-PLAIN = {"psnr", "ms_ssim", "spectrum_distance", "two_sample_accuracy"}
+PLAIN = {"psnr", "ms_ssim", "gmsd", "spectrum_distance", "two_sample_accuracy"}
 DEEP = {"feature_distance", "frechet_distance"}
 
 
@@ -61,6 +61,7 @@ def test_every_measure_is_there_and_perfect_for_clean_images(scenes):
     assert values == {
         "psnr": 100,
         "ms_ssim": 1,
+        "gmsd": 0,
         "spectrum_distance": 0,
         "lpips": 0.25,
         "feature_distance": 0,

@@ -13,6 +13,7 @@ from degrain.features import Backbone
 from degrain.files import find_images, read_image
 from degrain.metrics.deep import deep_distances
 from degrain.metrics.fidelity import psnr
+from degrain.metrics.gradient import gmsd
 from degrain.metrics.spectrum import spectrum_distance
 from degrain.metrics.structure import ms_ssim
 from degrain.metrics.two_sample import PATCH_PX, two_sample_accuracy
@@ -25,6 +26,7 @@ Values = dict[str, float]
 PAIR_MEASURES: dict[str, PairMeasure] = {
     "psnr": psnr,
     "ms_ssim": ms_ssim,
+    "gmsd": gmsd,
     "spectrum_distance": spectrum_distance,
 }
 

@@ -19,6 +19,7 @@ Levels = dict[str, dict[str, Values]]
 HEADINGS = {
     "psnr": "PSNR, dB",
     "ms_ssim": "MS-SSIM",
+    "gmsd": "GMSD",
     "spectrum_distance": "spectrum distance, dB",
     "feature_distance": "feature distance",
     "frechet_distance": "Frechet distance",
@@ -26,8 +27,8 @@ HEADINGS = {
     "two_sample_accuracy": "two-sample accuracy",
 }
 MEANING = """\
-More is better for PSNR and MS-SSIM, less for the distances to the clean images: of their power spectra, of
-what EfficientNet-Lite2 sees in each, and (Frechet) of what it sees in small patches, of all images together.
+More is better for PSNR and MS-SSIM, less for GMSD, which compares edges, and for the distances to the clean
+images: of their power spectra, of what EfficientNet-Lite2 sees in each, and (Frechet) of what it sees in small patches, of all images together.
 Two-sample accuracy is how often a fresh network, taught on the other images, tells restored patches from
 clean ones: 0.5, no better than guessing, is perfect.
 """
