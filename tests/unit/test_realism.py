@@ -122,7 +122,7 @@ def test_two_folders(scenes, tmp_path, capsys):
     folders = [str(tmp_path / "restored"), "--clean", str(tmp_path / "clean")]
     assert cli.main(["realism", *folders, "--threads", "1"]) == 0
     heading, line, row = capsys.readouterr().out.splitlines()
-    assert heading.startswith("| method | PSNR, dB | MS-SSIM | spectrum distance, dB |")
+    assert heading.startswith("| method | PSNR, dB | MS-SSIM | GMSD | spectrum distance, dB |")
     assert row.startswith(f"| {tmp_path / 'restored'} |")
     assert heading.count("|") == line.count("|") == row.count("|")
 
