@@ -11,6 +11,7 @@ from degrain.training.pixel import PixelStep
 from degrain.training.run import run_training
 from degrain.training.setup import start_state
 from degrain.training.state import TrainState
+from degrain.training.watch import GradientWatch
 
 
 def start(params: Params, engine: Engine) -> tuple[TrainState, Step]:
@@ -26,7 +27,7 @@ def start(params: Params, engine: Engine) -> tuple[TrainState, Step]:
 
 def main(params: Params) -> None:
     """Train it."""
-    run_training("pretrain", params, start)
+    run_training("pretrain", params, start, guard=lambda *_: GradientWatch())
 
 
 if __name__ == "__main__":

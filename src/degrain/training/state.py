@@ -54,7 +54,7 @@ class Chart:
     rescues : how often it went back. discarded : steps that were lost by that.
     condition : what the last window of steps spoke for; empty before the first. history : of the rescues.
     start_psnr : of validation before the first step, in dB.
-    window : figures of the steps since the last window. best : highest values of the windows so far.
+    window : figures of the steps since the last window. best : best values of the windows so far.
     """
 
     rate: float = 1.0
