@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from degrain.build.generator import load_generator
+from degrain.build.generator import load_generator, read_description
 from degrain.build.pixel_losses import PIXEL
 from degrain.build.released import released_path
 from degrain.losses.variational import gaussian_divergence
@@ -86,8 +86,9 @@ def test_the_latent_changes_what_is_restored() -> None:
 
 
 def test_the_released_network_hardly_grows_and_has_a_latent_of_about_one() -> None:
-    network, _ = load_generator(released_path("faithful", 1))
-    grown = made_variational(network, widths=[32, 64, 128], blocks=[2, 2, 4])
+    released = released_path("faithful", 1)
+    network, shape = load_generator(released)[0], read_description(released)[0].unet
+    grown = made_variational(network, widths=shape.widths, blocks=shape.blocks)
     plain, more = (sum(weight.numel() for weight in one.parameters()) for one in (network, grown))
     assert 1 < more / plain < 1.05
     torch.manual_seed(0)
