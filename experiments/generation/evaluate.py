@@ -23,7 +23,7 @@ def main(params: GenerationParams) -> None:
     generated = make_images(generator, noise_vectors(settings.images, generator, seed, "evaluate"), engine)
     write_bytes(GENERATED, save({"images": generated}))
     table = frechet_table(judge, real, generated, settings, engine, seed=seed)
-    write_csv(REPORTS / "frechet.csv", table.round({"frechet_distance": 4, "times_floor": 3}))
+    write_csv(REPORTS / "frechet.csv", table)
     sides = {"test": real.test.images, "generated": generated}
     shares = {name: class_shares(judge, each, real.seen.classes, engine) for name, each in sides.items()}
     figures = summary(table, shares, settings.images)

@@ -34,7 +34,7 @@ def main(params: GenerationParams) -> None:
             few = draw_few(images, settings, draw=draw, seed=params.seed)
             state, course = start_semi_supervised(method, few, settings, engine, seed=params.seed, look=look)
             name = f"draw-{draw}-{method.replace(' ', '-')}"
-            named = Suffixed(log, f"{method}, draw {draw}")
+            named = Suffixed(log, f"{method} {draw}")
             train(state, course, checkpoint=checkpoint.beside(f"{name}.pt"), log=named)
             save_network(MODELS / f"semi_supervised/{name}.safetensors", state.ema.network, settings)
             curve += [{"draw": draw, "method": method, **row} for row in state.curve]

@@ -17,7 +17,7 @@ from degrain.compute import Engine
 from degrain.generation.classifier import recognise
 from degrain.generation.labelled import Real
 from degrain.generation_params import EvaluateSection
-from degrain.metrics.frechet import Moments, gaussian_frechet
+from degrain.metrics.frechet import Gaussian, Moments, gaussian_frechet
 
 FLOOR, LEARNED, GENERATED = "real, not learned", "real, learned", "generated"
 
@@ -39,13 +39,13 @@ def frechet_table(
     wanted = _moments(judge, real.test.images[: settings.images], engine)
     kinds = list(compared(real, generated, settings, seed=seed))
     rows = [
-        {"images": name, "frechet_distance": gaussian_frechet(_moments(judge, images, engine), wanted)}
+        {"images": name, "frechet_distance": _distance(_moments(judge, images, engine), wanted)}
         for name, images in tqdm(kinds, desc="Frechet distances", unit="set")
     ]
     table = pd.DataFrame(rows)
     floor = float(table["frechet_distance"].iloc[0])
-    table["times_floor"] = table["frechet_distance"] / floor if floor else np.nan
-    return table
+    times = [_rounded(distance / floor) if floor else np.nan for distance in table["frechet_distance"]]
+    return table.assign(times_floor=times)
 
 
 def compared(
@@ -91,17 +91,21 @@ def summary(table: pd.DataFrame, shares: dict[str, list[float]], count: int) -> 
     generated, floor = distances[GENERATED], distances[FLOOR]
     return {
         "images": count,
-        "frechet_distance": {"generated": _rounded(generated), "floor": _rounded(floor)},
+        "frechet_distance": {"generated": float(generated), "floor": float(floor)},
         "rarest_class": {name: min(each) for name, each in shares.items()},
         "class_shares": shares,
     }
 
 
-def _moments(judge: nn.Module, images: Tensor, engine: Engine) -> Any:
+def _moments(judge: nn.Module, images: Tensor, engine: Engine) -> Gaussian:
     features, _ = recognise(judge, images, engine)
     moments = Moments()
     moments.add(features.numpy())
     return moments.gaussian()
+
+
+def _distance(one: Gaussian, other: Gaussian) -> float:
+    return _rounded(gaussian_frechet(one, other))
 
 
 def _bytes(pixels: NDArray[Any]) -> Tensor:

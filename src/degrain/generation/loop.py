@@ -18,6 +18,7 @@ from degrain.seeding import seeded_generator
 from degrain.training.checkpoint import Checkpoint
 from degrain.training.descend import Stats, check_finite
 from degrain.training.ema import Ema
+from degrain.training.progress import NOT_LOSSES
 from degrain.training.schedule import warmup_cosine
 from degrain.training.state import Player, TrainState
 
@@ -66,7 +67,9 @@ def train(state: TrainState, course: Course, *, checkpoint: Checkpoint, log: Log
             if is_last or state.step % settings.look_every == 0:
                 row = close_interval(state, course)
                 log.log_metrics(state.step, row)
-                shown = ", ".join(f"{name} {value:.3g}" for name, value in row.items())
+                shown = ", ".join(
+                    f"{n} {value:.3g}" for n, value in row.items() if not n.endswith(NOT_LOSSES)
+                )
             bar.set_postfix_str(shown, refresh=False)
             bar.update()
             if is_last or time.monotonic() - saved_at > CHECKPOINT_SECONDS:
