@@ -16,6 +16,7 @@ from degrain.sheet import DPI, save_sheet
 
 MEAN, SPREAD = "mean", "standard deviation"
 COLOURS = {ALONE: "tab:orange", WITH: "tab:blue"}
+LINES = {ALONE: "--", WITH: "-"}
 
 
 def accuracy_table(curves: pd.DataFrame) -> pd.DataFrame:
@@ -60,9 +61,10 @@ def draw_accuracy(path: Path, curves: pd.DataFrame, table: pd.DataFrame) -> None
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2, width_ratios=(2, 1), sharey=True)
     for (_, method), rows in curves.groupby(["draw", "method"]):
-        left.plot(rows["step"], rows["accuracy"], color=COLOURS[str(method)], linewidth=1)
+        name = str(method)
+        left.plot(rows["step"], rows["accuracy"], LINES[name], color=COLOURS[name], linewidth=1)
     for method in METHODS:
-        left.plot([], [], color=COLOURS[method], label=method)
+        left.plot([], [], LINES[method], color=COLOURS[method], label=method)
     left.set(xlabel="step", ylabel="accuracy on the test images")
     left.legend(loc="lower right")
     _draw_ends(right, table)
@@ -77,6 +79,6 @@ def _draw_ends(axis: Axes, table: pd.DataFrame) -> None:
         axis.hlines(mean[method], place - 0.2, place + 0.2, color=COLOURS[method], linewidth=2)
     for row in draws[list(METHODS)].to_numpy():
         axis.plot(range(len(METHODS)), row, color="grey", linewidth=0.5)
-    axis.set_xticks(range(len(METHODS)), METHODS)
+    axis.set_xticks(range(len(METHODS)), [method.replace(" ", "\n", 1) for method in METHODS])
     axis.set_xlim(-0.5, len(METHODS) - 0.5)
     axis.set_title("every draw, and the mean", fontsize=9)

@@ -67,9 +67,8 @@ def train(state: TrainState, course: Course, *, checkpoint: Checkpoint, log: Log
             if is_last or state.step % settings.look_every == 0:
                 row = close_interval(state, course)
                 log.log_metrics(state.step, row)
-                shown = ", ".join(
-                    f"{n} {value:.3g}" for n, value in row.items() if not n.endswith(NOT_LOSSES)
-                )
+                told = (name for name in row if not name.endswith(NOT_LOSSES))
+                shown = ", ".join(f"{name} {row[name]:.3g}" for name in told)
             bar.set_postfix_str(shown, refresh=False)
             bar.update()
             if is_last or time.monotonic() - saved_at > CHECKPOINT_SECONDS:
