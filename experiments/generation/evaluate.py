@@ -4,7 +4,7 @@ from safetensors.torch import save
 
 from degrain.compute import start_engine
 from degrain.files import write_bytes, write_csv, write_json
-from degrain.generation.comparison import class_shares, frechet_table, summary
+from degrain.generation.comparison import as_many, class_shares, frechet_table, summary
 from degrain.generation.labelled import read_real
 from degrain.generation.making import make_images, noise_vectors
 from degrain.generation.paths import CLASSIFIER, DATA, GENERATED, GENERATOR, REPORTS
@@ -20,15 +20,16 @@ def main(params: GenerationParams) -> None:
     settings, engine, seed = params.evaluate, start_engine(params.compute), params.seed
     real, judge = read_real(DATA, params.classifier.held_out), load_network(CLASSIFIER, engine)
     generator = load_network(GENERATOR, engine)
-    generated = make_images(generator, noise_vectors(settings.images, generator, seed, "evaluate"), engine)
+    count = as_many(real, settings.images)
+    generated = make_images(generator, noise_vectors(count, generator, seed, "evaluate"), engine)
     write_bytes(GENERATED, save({"images": generated}))
     table = frechet_table(judge, real, generated, settings, engine, seed=seed)
     write_csv(REPORTS / "frechet.csv", table)
     sides = {"test": real.test.images, "generated": generated}
     shares = {name: class_shares(judge, each, real.seen.classes, engine) for name, each in sides.items()}
-    figures = summary(table, shares, settings.images)
+    figures = summary(table, shares, count)
     write_json(REPORTS / "dcgan.json", figures)
-    note = f"{settings.images} generated images"
+    note = f"{count} generated images"
     with experiment_run(told("evaluate", params, note), model=GENERATOR) as log:
         log.log_metrics(0, {f"frechet/{name}": value for name, value in figures["frechet_distance"].items()})
         log.log_table("frechet", table)

@@ -18,6 +18,8 @@ from degrain.generation_params import GenerationParams, load_generation_params
 from degrain.stages._main import run_on
 from degrain.tracking import experiment_run
 from degrain.training.curve import write_curve
+from degrain.training.descend import Stats
+from degrain.training.state import TrainState
 
 
 def main(params: GenerationParams) -> None:
@@ -25,7 +27,7 @@ def main(params: GenerationParams) -> None:
     settings, engine = params.semi_supervised, start_engine(params.compute)
     (images, test), checkpoint, curve = read_set(DATA), checkpoint_of("semi_supervised", params), []
 
-    def look(state):  # noqa: ANN001, ANN202
+    def look(state: TrainState) -> Stats:
         return {"accuracy": accuracy(state.ema.network, test, engine)}
 
     note = f"{settings.labels_per_class} labels a class, {settings.draws} draws"

@@ -15,8 +15,10 @@ from degrain.generation.classifier import start_classifier
 from degrain.generation.comparison import (
     FLOOR,
     GENERATED,
+    as_many,
     blurred,
     class_shares,
+    compared,
     frechet_table,
     noisy,
     summary,
@@ -64,6 +66,13 @@ def test_worse_images_are_further_away(real, judge):
 def test_distance_of_the_test_images_from_themselves_is_none(real, judge):
     table = frechet_table(judge, real, real.test.images[:300], SETTINGS.evaluate, CPU, seed=0)
     assert table.set_index("images")["frechet_distance"][GENERATED] == pytest.approx(0, abs=1e-6)
+
+
+def test_kinds_of_images_are_compared_in_equal_numbers(real):
+    assert as_many(real, 10_000) == 300
+    assert as_many(real, 30) == 30
+    kinds = compared(real, real.test.images[:30], SETTINGS.evaluate, seed=0)
+    assert {len(images) for _, images in kinds} == {30}
 
 
 def test_shares_of_the_classes(real, judge):

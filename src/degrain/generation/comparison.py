@@ -22,6 +22,11 @@ from degrain.metrics.frechet import Gaussian, Moments, gaussian_frechet
 FLOOR, LEARNED, GENERATED = "real, not learned", "real, learned", "generated"
 
 
+def as_many(real: Real, most: int) -> int:
+    """How many images can be compared: `most`, if there are as many of every kind."""
+    return min(most, *map(len, real))
+
+
 def frechet_table(
     judge: nn.Module, real: Real, generated: Tensor, settings: EvaluateSection, engine: Engine, *, seed: int
 ) -> pd.DataFrame:
@@ -34,9 +39,9 @@ def frechet_table(
     Parameters
     ----------
     judge : the classifier in whose features the distance is taken.
-    generated : bytes (N, C, S, S).
+    generated : bytes (N, C, S, S); the others are as many.
     """
-    wanted = _moments(judge, real.test.images[: settings.images], engine)
+    wanted = _moments(judge, real.test.images[: len(generated)], engine)
     kinds = list(compared(real, generated, settings, seed=seed))
     rows = [
         {"images": name, "frechet_distance": _distance(_moments(judge, images, engine), wanted)}
@@ -52,9 +57,9 @@ def compared(
     real: Real, generated: Tensor, settings: EvaluateSection, *, seed: int
 ) -> Iterator[tuple[str, Tensor]]:
     """What is compared with the test images, bytes (N, C, S, S) by name: the floor first."""
-    unseen = real.unseen.images[: settings.images]
+    unseen = real.unseen.images[: len(generated)]
     yield FLOOR, unseen
-    yield LEARNED, real.seen.images[: settings.images]
+    yield LEARNED, real.seen.images[: len(generated)]
     yield GENERATED, generated
     for sigma in settings.blur_px:
         yield f"real, blurred by {sigma:g} px", blurred(unseen, sigma)
