@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import (
@@ -46,6 +46,8 @@ AdversarialLoss = Literal[
     "relativistic-average",
     "relativistic-pairing",
 ]
+
+Kind = TypeVar("Kind", bound=BaseModel)
 
 SMALLEST = {"unet": 4, "patchgan": 32, "dcgan": 8}
 TERM_SMALLEST = {"ms_ssim": 11, "perceptual": 16}
@@ -360,11 +362,11 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     ParamsError : naming the key, what was expected, what was found and, for a misspelt key,
         the nearest one; one line for each problem.
     """
-    return parse_params(_read(path), name=path.name)
+    return parse_params(read_values(path), name=path.name)
 
 
-def _read(path: Path) -> Any:
-    """The values of a file, laid over those of its base."""
+def read_values(path: Path) -> Any:
+    """The values of a file, laid over those of its base; not checked."""
     if not path.is_file():
         msg = f"{path}: not found; run this where params.yaml is, at the top of the project"
         raise ParamsError(msg)
@@ -376,24 +378,29 @@ def _read(path: Path) -> Any:
     if not (isinstance(values, dict) and "base" in values):
         return values
     base = values.pop("base")
-    return overlaid(_read(path.parent / str(base)), values)
+    return overlaid(read_values(path.parent / str(base)), values)
 
 
 def parse_params(values: object, *, name: str = "params.yaml") -> Params:
     """Check values read from `name` and freeze them; see `load_params`."""
+    return parse_as(Params, values, name=name)
+
+
+def parse_as(schema: type[Kind], values: object, *, name: str = "params.yaml") -> Kind:
+    """Check values of other params, those of an experiment; see `load_params`."""
     try:
-        return Params.model_validate(values)
+        return schema.model_validate(values)
     except ValidationError as error:
-        raise ParamsError("\n".join(f"{name}: {line}" for line in _explain(error))) from None
+        raise ParamsError("\n".join(f"{name}: {line}" for line in _explain(error, schema))) from None
 
 
-def _explain(error: ValidationError) -> Iterator[str]:
+def _explain(error: ValidationError, schema: type[BaseModel]) -> Iterator[str]:
     """One line for each problem, in the words of params.yaml."""
     for problem in error.errors():
         key = _dotted(problem["loc"])
         kind, context = problem["type"], problem.get("ctx", {})
         if kind == "extra_forbidden":
-            yield f"{key} is not a setting{_suggest(key, list(setting_names()))}"
+            yield f"{key} is not a setting{_suggest(key, list(setting_names(schema)))}"
         elif kind == "missing":
             yield f"{key} is missing"
         elif kind == "literal_error":

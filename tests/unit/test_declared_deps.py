@@ -26,6 +26,7 @@ WITHOUT_EFFECT = {
     "degrain.noise_params": "likewise",
     "degrain.check_params": "likewise",
     "degrain.noise_model_params": "likewise",
+    "degrain.generation_params": "likewise",
     "degrain.stabiliser_params": "likewise",
     "degrain.promote_params": "likewise",
     "degrain.health_params": "likewise",

@@ -6,18 +6,26 @@ import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from degrain.errors import DegrainError
 from degrain.params import Params, load_params
 from degrain.stages._alone import alone
 
+Kind = TypeVar("Kind")
+
 
 def run(stage: Callable[[Params], None]) -> None:
     """Run a stage; what the user can mend is printed, one line a problem, and the exit code is 1."""
+    run_on(load_params, stage)
+
+
+def run_on(load: Callable[[], Kind], stage: Callable[[Kind], None]) -> None:
+    """The same on params that `load` reads."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("degrain").setLevel(logging.INFO)
     try:
-        params = load_params()
+        params = load()
         with alone(Path(sys.argv[0]).stem):
             stage(params)
     except DegrainError as error:

@@ -37,10 +37,21 @@ def describe(stage: str, params: Params, hashes: Mapping[str, str]) -> dict[str,
     ----------
     hashes : SHA-256 of the files that stand for the data, by path.
     """
+    return describe_run(stage, note(stage, params), hashes)
+
+
+def describe_run(stage: str, said: str, hashes: Mapping[str, str], top: Path = Path()) -> dict[str, str]:
+    """The same of a stage of any pipeline.
+
+    Parameters
+    ----------
+    said : what the run did, in a line.
+    top : of the project, where the pipeline lies elsewhere in it.
+    """
     experiment = os.environ.get("DVC_EXP_NAME")  # DVC sets it in `dvc exp run`
     tags = {
         "mlflow.runName": f"{stage} ({experiment})" if experiment else stage,
-        NOTE: note(stage, params),
+        NOTE: said,
         "mlflow.user": _user(),
         "mlflow.source.name": f"degrain.stages.{stage}",
         "mlflow.source.type": "LOCAL",
@@ -51,17 +62,17 @@ def describe(stage: str, params: Params, hashes: Mapping[str, str]) -> dict[str,
         tags["data.sha256"] = _sha256_of_all(hashes)
     if experiment:
         tags["dvc.exp"] = experiment
-    git = git_tags()
+    git = git_tags(top)
     return tags | git | ({"mlflow.source.git.commit": git["git.commit"]} if git else {})
 
 
-def git_tags() -> dict[str, str]:
-    """The commit at work, and whether what git keeps differs from it."""
+def git_tags(top: Path = Path()) -> dict[str, str]:
+    """The commit at work, and whether what git keeps differs from it below `top`."""
     commit = _git("rev-parse", "HEAD")
     if not commit:
         return {}
-    others = (f":(exclude){path}" for path in MADE_HERE)
-    changes = _git("status", "--porcelain", "--untracked-files=no", "--", ".", *others)
+    others = (f":(exclude){folder / path}" for folder in {Path(), top} for path in MADE_HERE)
+    changes = _git("status", "--porcelain", "--untracked-files=no", "--", str(top), *others)
     dirty = json.dumps(bool(changes))
     return {"git.commit": commit, "git.dirty": dirty}
 
@@ -105,13 +116,14 @@ def _outline(path: Path, digest: str) -> tuple[str | None, str | None]:
 def flatten(params: Params, stage: str) -> dict[str, str]:
     """Every setting that a stage can depend on, by dotted name: all but what comes after it."""
     values = params.model_dump(mode="json", exclude={*STAGES[STAGES.index(stage) + 1 :], "promote"})
-    return dict(_dotted(values))
+    return dict(dotted(values))
 
 
-def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Every value of nested mappings by its dotted name, those that are no text as JSON."""
     for key, value in values.items():
         if isinstance(value, Mapping):
-            yield from _dotted(value, f"{prefix}{key}.")
+            yield from dotted(value, f"{prefix}{key}.")
         else:
             yield prefix + key, value if isinstance(value, str) else json.dumps(value)
 

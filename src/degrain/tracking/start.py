@@ -18,8 +18,9 @@ from degrain.tracking.describe import describe, flatten, is_gone, sha256_files
 from degrain.tracking.entries import Description
 from degrain.tracking.run import Run
 from degrain.tracking.session import Delivery, Monitor, Outbox, Session, is_refusal
-from degrain.tracking.store import Store, open_store, project_root, tracking_uri, without_login
+from degrain.tracking.store import Lacks, Store, open_store, project_root, tracking_uri, without_login
 from degrain.tracking.unsent import Origin, write_unsent
+from degrain.tracking.view import missing_tags
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as StoredRun
@@ -55,9 +56,10 @@ def training_run(
         tags["pretrained.sha256"] = sha256_file(pretrained)
 
     def open_run(store: Store) -> Session:
-        return _continue(store, tags, remembered) or _create(store, tags, remembered)
+        return continued_or_new(store, tags, remembered)
 
-    with _follow(stage, params, hashes, tags, open_run) as run:
+    described = Description(stage, flatten(params, stage), hashes)
+    with follow(params.tracking.experiment, described, tags, open_run) as run:
         yield run
 
 
@@ -82,36 +84,45 @@ def evaluation_run(
         tags["pretrained.sha256"] = sha256_file(pretrained)
 
     def open_run(store: Store) -> Session:
-        return _create(store, tags | parent_tag(store, tags["model.sha256"]))
+        return new_session(store, tags | parent_tag(store, tags["model.sha256"]))
 
-    with _follow("evaluate", params, hashes, tags, open_run) as run:
+    described = Description("evaluate", flatten(params, "evaluate"), hashes)
+    with follow(params.tracking.experiment, described, tags, open_run) as run:
         yield run
 
 
 @contextmanager
-def _follow(
-    stage: str,
-    params: Params,
-    hashes: dict[str, str],
+def follow(
+    experiment: str,
+    described: Description,
     tags: dict[str, str],
     open_run: Callable[[Store], Session],
+    *,
+    top: Path | None = None,
+    lacks: Lacks = missing_tags,
 ) -> Iterator[Run]:
-    """A run from its first entries to its end, whichever way the stage ends."""
-    root, started_ms = project_root(Path.cwd()), time.time_ns() // 1_000_000
+    """A run from its first entries to its end, whichever way the stage ends.
+
+    Parameters
+    ----------
+    top : of the project; None where it is the working directory.
+    lacks : what the experiment's own tags lack; see `open_store`.
+    """
+    root, started_ms = project_root(top or Path.cwd()), time.time_ns() // 1_000_000
     uri = tracking_uri(root)
 
     def open_session() -> Session:
-        store = open_store(uri, params.tracking.experiment)
+        store = open_store(uri, experiment, lacks=lacks)
         session = open_run(store)
         session.monitor.start()
         return session
 
     def keep(deliveries: Sequence[Delivery], run_id: str | None) -> None:
-        origin = Origin(without_login(uri), params.tracking.experiment, tags, run_id, started_ms)
+        origin = Origin(without_login(uri), experiment, tags, run_id, started_ms)
         write_unsent(root, origin, deliveries)
 
     outbox = Outbox(uri, open_session, keep)
-    outbox.put(Description(stage, flatten(params, stage), hashes))
+    outbox.put(described)
     outbox.put(_KilledRuns())
     run = Run(outbox)
     try:
@@ -122,7 +133,13 @@ def _follow(
     run.close("FINISHED")
 
 
-def _create(store: Store, tags: dict[str, str], remember_in: Path | None = None) -> Session:
+def continued_or_new(store: Store, tags: dict[str, str], remembered_in: Path) -> Session:
+    """The run of a training that was killed, or a fresh one, which is remembered."""
+    return _continue(store, tags, remembered_in) or new_session(store, tags, remembered_in)
+
+
+def new_session(store: Store, tags: dict[str, str], remember_in: Path | None = None) -> Session:
+    """A fresh run, remembered in a file if one is named."""
     run_id = create_run(store, tags)
     # By the time a store comes back, the training may have ended and its checkpoint be gone.
     if remember_in and remember_in.parent.is_dir():

@@ -7,7 +7,7 @@ import re
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 SQLITE = "sqlite:///"
 SERVERS = ("http://", "https://")
+Lacks = Callable[[Mapping[str, str]], dict[str, str]]
+
 PROBE_TIMEOUT_S = 3
 # Creating the tables takes some seconds; whoever comes second waits for it.
 INITIALISE_TIMEOUT_S = 120
@@ -126,8 +128,13 @@ def told(uri: str) -> Iterator[None]:
         raise DegrainError(msg) from error
 
 
-def open_store(uri: str, experiment: str) -> Store:
-    """Open the store at `uri`, creating its tables and the experiment where they are missing."""
+def open_store(uri: str, experiment: str, *, lacks: Lacks = missing_tags) -> Store:
+    """Open the store at `uri`, creating its tables and the experiment where they are missing.
+
+    Parameters
+    ----------
+    lacks : what the experiment's tags lack, which it is given.
+    """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     import mlflow
@@ -138,7 +145,7 @@ def open_store(uri: str, experiment: str) -> Store:
     mlflow.set_tracking_uri(take_login(uri))
     with _initialising_alone(database):
         client = mlflow.MlflowClient()
-        return Store(client, _experiment_id(client, experiment, artifacts))
+        return Store(client, _experiment_id(client, experiment, artifacts, lacks))
 
 
 def _initialising_alone(database: Path | None) -> AbstractContextManager[object]:
@@ -149,12 +156,12 @@ def _initialising_alone(database: Path | None) -> AbstractContextManager[object]
     return FileLock(f"{database}-lock", timeout=INITIALISE_TIMEOUT_S)
 
 
-def _experiment_id(client: MlflowClient, name: str, artifacts: str | None) -> str:
+def _experiment_id(client: MlflowClient, name: str, artifacts: str | None, lacks: Lacks) -> str:
     from mlflow.exceptions import MlflowException
 
     experiment = client.get_experiment_by_name(name) or _created(client, name, artifacts)
     with suppress(MlflowException):  # who may only read does without
-        for tag, value in missing_tags(experiment.tags).items():
+        for tag, value in lacks(experiment.tags).items():
             client.set_experiment_tag(experiment.experiment_id, tag, value)
     return str(experiment.experiment_id)
 
