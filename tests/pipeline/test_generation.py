@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -85,9 +84,9 @@ def test_every_stage_that_trains_or_measures_is_a_run_of_the_projects_mlflow(
 
 def test_nothing_is_run_again_and_a_change_reruns_what_depends_on_it(project: Project) -> None:
     assert ran(project.dvc("repro", PIPELINE)) == []
-    setting = "experiments/generation/params.yaml:dcgan.adversarial.loss=hinge"
+    setting = "experiments/generation/params.yaml:dcgan.width=3"
     assert ran(project.dvc("exp", "run", "-S", setting, PIPELINE)) == ["dcgan", "evaluate", "results"]
-    assert "loss: hinge" in (project / "experiments/generation/params.yaml").read_text(encoding="utf-8")
+    assert "width: 3" in (project / "experiments/generation/params.yaml").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -113,9 +112,3 @@ def test_misspelt_setting_is_named(project: Project) -> None:
     path.write_text(path.read_text(encoding="utf-8").replace("critic_lr", "critic_rl"), encoding="utf-8")
     output = project.dvc("repro", PIPELINE, code=255)
     assert "params.yaml: dcgan.critic_rl is not a setting; did you mean dcgan.critic_lr?" in output
-
-
-def test_metrics_are_those_of_the_reports(first_run: tuple[Project, str]) -> None:
-    shown = json.loads(first_run[0].dvc("metrics", "show", "--json"))[""]["data"]
-    names = {path.rpartition("/")[2] for path in shown if "generation" in path}
-    assert {"classifier.json", "dcgan.json", "semi_supervised.json"} <= names
