@@ -53,7 +53,7 @@ def ran(output: str) -> list[str]:
 
 def test_one_command_makes_grids_and_a_table(first_run: tuple[Project, str]) -> None:
     project, output = first_run
-    assert ran(output) == STAGES
+    assert sorted(ran(output)) == sorted(STAGES)  # DVC takes independent stages in any order
     assert "| generated |" in output
     assert "| mean |" in output
     reports = {path.name for path in (project / "experiments/generation/reports").iterdir()}
