@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from degrain.models.layers import start_at_zero, with_level_map
 from degrain.models.unet import Unet
 
-# Features of a U-Net that has learned to denoise are about 1/32 at its coarsest scale; a latent is about 1.
+# Features of a U-Net that has learned to denoise are about 1/8 at its coarsest scale; a latent is about 1.
 # A power of two, so that scaling up and down again changes no bit.
-LATENT_GAIN = 32.0
+LATENT_GAIN = 8.0
 # At the start: little noise beside means of about 1, so that the decoder can go on as before.
 START_LOG_VARIANCE = -2.0
 
