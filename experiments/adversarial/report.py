@@ -25,6 +25,7 @@ def report(plans: Plans, results: Results, page: Path | None) -> None:
         write_into(page, study.table, table)
     if study.table == "results":
         draw_trade(rows, study, folder / "perception-distortion.png")
+    if study.strip:
         _draw_strip(plans, results, folder / "strip.png")
 
 
@@ -32,8 +33,8 @@ def _draw_strip(plans: Plans, results: Results, path: Path) -> None:
     """The picture of the first seed, where its weights are still at hand."""
     arms = [(row.arm.title, _weights(plans, results, row)) for row in _shown(plans)]
     missing = [title for title, weights in arms if weights is None]
-    if missing or not arms:
-        print(f"{path.name} stays as it is: no weights of {', '.join(missing)}" if missing else "")
+    if missing:
+        print(f"{path.name} stays as it is: no weights of {', '.join(missing)}")
         return
     params = plans.params(plans.rows()[0])
     found = [(title, weights) for title, weights in arms if weights]
@@ -41,7 +42,7 @@ def _draw_strip(plans: Plans, results: Results, path: Path) -> None:
 
 
 def _shown(plans: Plans) -> list[Row]:
-    return [row for row in plans.rows(plans.study.strip or ("",)) if row.seed == 0]
+    return [row for row in plans.rows(plans.study.strip) if row.seed == 0]
 
 
 def _weights(plans: Plans, results: Results, row: Row) -> Path | None:

@@ -16,6 +16,12 @@ from experiments.adversarial.arms import Study
 
 Rows = Sequence[Mapping[str, str]]
 NONE_YET = "No rows yet; the command above makes them.\n"
+PICTURES = """\
+![PSNR against Frechet distance](../reports/adversarial/perception-distortion.png)
+
+![noisy, some arms, clean](../reports/adversarial/strip.png)
+
+"""
 FAILED = ("collapse", "diverged")
 
 
@@ -46,7 +52,7 @@ def failures(rows: Rows) -> int:
 
 
 def results_table(rows: Rows, study: Study) -> str:
-    """A table for each group of arms: arms down, figures across."""
+    """The figures, and a table for each group of arms: arms down, figures across."""
     if not rows:
         return NONE_YET
     parts = []
@@ -59,7 +65,7 @@ def results_table(rows: Rows, study: Study) -> str:
         if lines:
             heads = [group, "steps", "seconds", *(title for title, *_ in FIGURES), "failures", "at the end"]
             parts.append(_table(heads, lines))
-    return "\n".join(parts)
+    return PICTURES + "\n".join(parts)
 
 
 # Title, column, digits after the point.
