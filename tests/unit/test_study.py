@@ -22,6 +22,7 @@ from experiments.adversarial.clock import Clock
 from experiments.adversarial.describe import loss_of, stabilisers_of
 from experiments.adversarial.results import COLUMNS
 from experiments.adversarial.run import SKIPPED
+from experiments.adversarial.tables import PICTURES
 from perceptual_support import needs_perceptual
 from study_support import Bench
 from support import ROOT
@@ -308,7 +309,7 @@ def test_the_command_writes_table_page_and_figures(bench, tmp_path, capsys):
     study(bench.plans(), (), out=bench.out, page=page, work=bench.work)
     text = page.read_text()
     assert "| pixel loss | 3 |" in text
-    assert text.startswith("before\n<!-- results: here -->\n| references |")
+    assert text.startswith(f"before\n<!-- results: here -->\n{PICTURES}| references |")
     assert text.endswith("|\n<!-- /results -->\nafter\n")
     assert {path.name for path in bench.out.iterdir()} == {
         *("results.csv", "results.json", "perception-distortion.png", "strip.png"),
