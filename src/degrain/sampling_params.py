@@ -15,4 +15,5 @@ class Sampling(Section):
     samples: Annotated[int, Field(ge=2)]
     weight: PositiveFloat
     energy_weight: NonNegativeFloat
+    spread_weight: NonNegativeFloat
     least_diversity: NonNegativeFloat

@@ -27,7 +27,7 @@ from degrain.training.diversity import (
 )
 from degrain.training.loop import fit
 from degrain.training.pixel import PixelStep, level_weights
-from degrain.training.sampling import energy_score, mean_penalty
+from degrain.training.sampling import energy_score, mean_penalty, spread_penalty
 from degrain.training.setup import start_state
 from training_support import (
     CPU,
@@ -96,6 +96,33 @@ def test_the_energy_score_parts_samples_that_are_alike():
     assert torch.isfinite(equal.grad).all()
 
 
+@pytest.mark.parametrize("error", [0.05, 0.2])
+@pytest.mark.parametrize("count", [2, 5])
+def test_the_spread_penalty_is_least_for_a_variance_over_z_like_the_error_of_the_mean(count, error):
+    batch = batch_of(8)
+    off = error * normal(*batch.clean.shape, seed=3)
+    noise = normal(count, *batch.clean.shape, seed=4)
+
+    def penalty(width):
+        return spread_penalty(batch.clean + off + width * noise, batch)
+
+    assert float(penalty(error)) < 0.01
+    assert float(penalty(0.5 * error)) == pytest.approx(0.36, abs=0.05)  # (3/4)^2 / (5/4)^2
+    assert float(penalty(2 * error)) == pytest.approx(0.36, abs=0.05)
+
+
+def test_the_spread_penalty_pulls_at_the_variance_alone():
+    batch = batch_of(8)
+    noise = normal(2, *batch.clean.shape, seed=4)
+    width, shift = (torch.tensor(value, requires_grad=True) for value in (0.05, 0.1))
+    spread_penalty(batch.clean + shift + width * noise, batch).backward()
+    assert width.grad < -1.0
+    assert abs(shift.grad) < 1e-4
+    equal = batch.clean.expand(2, -1, -1, -1, -1).clone().requires_grad_()  # as at the start, and right
+    spread_penalty(equal, batch).backward()
+    assert torch.isfinite(equal.grad).all()
+
+
 # --- the step ---
 
 
@@ -114,7 +141,7 @@ def test_a_step_draws_samples_that_begin_as_the_pretrained_restoration_and_then_
 
 
 def test_the_terms_are_those_of_a_single_sample_and_of_the_mean(make_params):
-    weights = {"weight": 3.0, "energy_weight": 2.0}
+    weights = {"weight": 3.0, "energy_weight": 2.0, "spread_weight": 0.5}
     params = make_params(STOCHASTIC | {"train": {"sampling": weights}})
     state, plan = adversarial_training(params, None)
     with torch.no_grad():
@@ -124,12 +151,14 @@ def test_the_terms_are_those_of_a_single_sample_and_of_the_mean(make_params):
     before = parameters(state.discriminator.network)
     stats = plan.step.generator_step(state, samples, batch)
     assert same(before, parameters(state.discriminator.network))
-    assert set(stats) == {"pixel", "energy", "adversarial", "generator_gradient_norm"}
+    assert set(stats) == {"pixel", "energy", "spread", "adversarial", "generator_gradient_norm"}
     one, other = (sample.detach() - batch.clean for sample in samples)
     expected = 3.0 * ((one * other).mean((1, 2, 3)) * level_weights(batch.sigma)).mean()
     assert stats["pixel"] == pytest.approx(float(expected), rel=1e-4)
     energy = float(energy_score(samples.detach(), batch.clean).mean())
     assert stats["energy"] == pytest.approx(2.0 * energy, rel=1e-4)
+    spread = float(spread_penalty(samples.detach(), batch))
+    assert stats["spread"] == pytest.approx(0.5 * spread, rel=1e-4)
 
 
 def test_health_judges_the_gain_of_the_mean_and_the_diversity_of_samples(make_params):

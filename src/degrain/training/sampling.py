@@ -70,6 +70,7 @@ class SamplingStep:
         terms = {
             "pixel": errors.mean() * self.settings.weight,
             "energy": energy_score(samples, batch.clean).mean() * self.settings.energy_weight,
+            "spread": spread_penalty(samples, batch) * self.settings.spread_weight,
             "adversarial": self.players.judged_terms(state, samples[0], batch)["adversarial"],
             **self.players.stabilisers.historical_term(state, "generator"),
         }
@@ -116,3 +117,26 @@ def energy_score(samples: Tensor, clean: Tensor) -> Tensor:
     apart = torch.stack([(samples[n:] - samples[:-n]).abs().sum(0) for n in range(1, count)]).sum(0)
     scores = (samples - clean).abs().mean(0) - apart / (count * (count - 1))
     return scores.flatten(1).mean(1)
+
+
+def spread_penalty(samples: Tensor, batch: Batch) -> Tensor:
+    """How far the variance over z is from the squared error of the mean, over the whole batch.
+
+    Both are means over all pixels, noise levels counting alike: it sets how much samples differ, and leaves
+    to the other terms where and in what. It pulls at the variance alone.
+
+    Parameters
+    ----------
+    samples : (K, B, C, H, W), K at least 2; noise levels and clean images are those of the batch.
+
+    Returns
+    -------
+    A scalar, ((variance - error) / (variance + error))^2: 0 if they are equal, 1 if one of them is 0.
+
+    Source: a reward of the deviation that is held to the error, as in Bendel et al., "A Regularized
+    Conditional GAN for Posterior Sampling in Image Recovery Problems", 2023; here in closed form.
+    """
+    weights = level_weights(batch.sigma)
+    error = (mean_penalty(samples.detach(), batch.clean) * weights).mean().clamp(min=0)
+    variance = (samples.var(0).flatten(1).mean(1) * weights).mean()
+    return ((variance - error) / (variance + error).clamp(min=1e-12)).square()
