@@ -7,6 +7,7 @@ on its own judge. Both come as packages (Apache-2.0) with weights learned on Ima
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -74,7 +75,7 @@ class _Source(NamedTuple):
 
 
 SOURCES: dict[Role, _Source] = {
-    "loss": _Source("lite0", (0, 1, 2, 3, 4, 5, 6)),
+    "loss": _Source("lite0", (0, 2, 4, 6, 8, 10)),
     "judge": _Source("lite2", (0, 3, 6, 10, 14)),
 }
 
@@ -118,6 +119,17 @@ def require_role(backbone: Backbone, role: Role) -> None:
         raise ValueError(msg)
 
 
-def normalised(features: Tensor) -> Tensor:
-    """Features (B, K, h, w) with channels scaled to length 1 at every position; where all are 0 they stay."""
-    return F.normalize(features, dim=1)
+def feature_distance(seen: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
+    """How different two images look to a backbone: two lists of features (B, K, h, w), to (B,), in [0, 4].
+
+    Channels scaled to length 1 at every position (where all are 0 they stay), the squared difference summed
+    over the channels; its mean over positions, then over the layers.
+
+    Source: Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric", 2018,
+    without its fitted weights.
+    """
+    layers = [
+        (F.normalize(one, dim=1) - F.normalize(other, dim=1)).square().sum(1).flatten(1).mean(1)
+        for one, other in zip(seen, wanted, strict=True)
+    ]
+    return torch.stack(layers).mean(0)

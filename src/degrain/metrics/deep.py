@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from degrain.features import Backbone, normalised, require_role
+from degrain.features import Backbone, feature_distance, require_role
 from degrain.metrics.fidelity import check_shapes
 from degrain.metrics.frechet import Moments, gaussian_frechet
 
@@ -42,9 +42,8 @@ def deep_distances(
 ) -> DeepDistances:
     """Deep feature distance and Frechet distance of patches.
 
-    Feature distance: channels scaled to length 1, the squared difference summed over the channels; its mean
-    over positions, then over the layers, then over the images. Frechet distance: between the Gaussians of one
-    layer's features at all positions of all images.
+    Feature distance: see `degrain.features.feature_distance`; the mean over the images. Frechet distance:
+    between the Gaussians of one layer's features at all positions of all images.
 
     Parameters
     ----------
@@ -62,7 +61,7 @@ def deep_distances(
     for one, other in zip(restored, clean, strict=True):
         check_shapes(one, other)
         seen, wanted = (_features(image, data_range, judge) for image in (one, other))
-        apart.append(_difference(seen, wanted))
+        apart.append(float(feature_distance(seen, wanted)))
         mine.add(_positions(seen[POOLED_LAYER]))
         theirs.add(_positions(wanted[POOLED_LAYER]))
     return DeepDistances(float(np.mean(apart)), gaussian_frechet(mine.gaussian(), theirs.gaussian()))
@@ -73,12 +72,6 @@ def _features(image: NDArray[np.floating], data_range: float, judge: Backbone) -
     shown = torch.from_numpy(np.clip(image / data_range, 0, 1).astype(np.float32).transpose(2, 0, 1)[None])
     layers: list[Tensor] = judge(shown)
     return layers
-
-
-def _difference(one: list[Tensor], other: list[Tensor]) -> float:
-    """Of two images, over all layers."""
-    layers = [(normalised(a) - normalised(b)).square().sum(1).mean() for a, b in zip(one, other, strict=True)]
-    return float(torch.stack(layers).mean())
 
 
 def _positions(features: Tensor) -> NDArray[np.float32]:
