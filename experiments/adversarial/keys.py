@@ -27,7 +27,8 @@ def settings_key(plans: Plans, row: Row) -> str:
     params, arm = plans.params(row), row.arm
     values = params.model_dump(mode="json", include=set(SHARED))
     if arm.trains != "nothing":
-        values |= getattr(params, arm.section).model_dump(mode="json", exclude={"steps"})
+        without = {"steps"} if params.model.stochastic else {"steps", "sampling"}
+        values |= getattr(params, arm.section).model_dump(mode="json", exclude=without)
     return digest(data_key(params), values, arm.trains, arm.divergence_weight, sha256_file(plans.start))
 
 
