@@ -58,7 +58,7 @@ def test_every_loss_stabiliser_and_discriminator_has_an_arm(real):
     assert len(set(described)) == len(plans.study.arms)  # no two arms are the same
     for one in (
         *ADVERSARIAL,
-        *("mse + 2e-05 divergence", "0.05 non-saturating + 0.3 perceptual"),
+        *("mse + 2e-05 divergence", "0.1 non-saturating + 1.5 perceptual"),
         *("R1 1 every 16", "R2 1 every 16", "gradient penalty 10", "label smoothing", "minibatch deviation"),
         *("historical averaging", "LeCam", "adaptive augmentation", "instance noise", "conditional"),
         *("patchgan discriminator", "dcgan discriminator"),
