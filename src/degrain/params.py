@@ -50,7 +50,7 @@ AdversarialLoss = Literal[
 Kind = TypeVar("Kind", bound=BaseModel)
 
 SMALLEST = {"unet": 4, "patchgan": 32, "dcgan": 8}
-TERM_SMALLEST = {"ms_ssim": 11, "perceptual": 16}
+TERM_SMALLEST = {"ms_ssim": 11, "perceptual": 17}
 LABELLED = ("minimax", "non-saturating", "lsgan")
 
 

@@ -14,7 +14,10 @@ from degrain.features import Backbone, feature_distance, require_role
 class Perceptual:
     """Distance in features, as the judge takes it: (B, C, H, W) in [0, 1] twice, to (B,).
 
-    At least 16 pixels high and wide; the deepest layer sees further than a patch of 64.
+    At least 17 pixels high and wide; the deepest layer sees further than a patch of 64.
+
+    The samples of a batch are seen at different offsets to the backbone's grid: its first layer takes every
+    second pixel, and at one offset alone a generator learns a faint checkerboard that pleases it.
 
     Parameters
     ----------
@@ -33,5 +36,13 @@ class Perceptual:
         """One value a sample."""
         backbone = self.backbone.to(restored.device)
         with torch.no_grad():
-            wanted = backbone(clean)
-        return feature_distance(backbone(restored), wanted)
+            wanted = backbone(_shifted(clean))
+        return feature_distance(backbone(_shifted(restored)), wanted)
+
+
+def _shifted(images: Tensor) -> Tensor:
+    """Images (B, C, H, W) without one row and column each, which differ by turns, to (B, C, H-1, W-1)."""
+    height, width = (side - 1 for side in images.shape[2:])
+    offsets = [(index % 2, index // 2 % 2) for index in range(len(images))]
+    cut = [image[:, y : y + height, x : x + width] for image, (y, x) in zip(images, offsets, strict=True)]
+    return torch.stack(cut)
