@@ -16,8 +16,8 @@ class Perceptual:
 
     At least 17 pixels high and wide; the deepest layer sees further than a patch of 64.
 
-    The samples of a batch are seen at different offsets to the backbone's grid: its first layer takes every
-    second pixel, and at one offset alone a generator learns a faint checkerboard that pleases it.
+    The samples of a batch are seen at different offsets to the grid of the backbone, whose first layer takes
+    every second pixel, so that no offset is learned.
 
     Parameters
     ----------
