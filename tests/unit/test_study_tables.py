@@ -74,10 +74,10 @@ def test_a_single_seed_has_no_deviation_and_skipped_rows_no_figures():
     skipped = row("perceptual", 0, "", "skipped: needs the extra perceptual") | {"steps": "0"}
     text = results_table([row("hinge", 0), skipped], plans("results").study)
     hinge, perceptual = (
-        next(line for line in text.splitlines() if name in line) for name in ("hinge", "+ 0.3")
+        next(line for line in text.splitlines() if name in line) for name in ("hinge", "+ 1.5")
     )
     assert "| 29.100 |" in hinge
-    assert perceptual == "| + 0.3 perceptual |  |  |  |  |  |  |  |  | skipped: needs the extra perceptual |"
+    assert perceptual == "| + 1.5 perceptual |  |  |  |  |  |  |  |  | skipped: needs the extra perceptual |"
 
 
 def test_unattended_counts_what_passed():
