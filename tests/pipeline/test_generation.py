@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -112,3 +113,9 @@ def test_misspelt_setting_is_named(project: Project) -> None:
     path.write_text(path.read_text(encoding="utf-8").replace("critic_lr", "critic_rl"), encoding="utf-8")
     output = project.dvc("repro", PIPELINE, code=255)
     assert "params.yaml: dcgan.critic_rl is not a setting; did you mean dcgan.critic_lr?" in output
+
+
+def test_metrics_are_those_of_the_reports(first_run: tuple[Project, str]) -> None:
+    shown = json.loads(first_run[0].dvc("metrics", "show", "--json"))[""]["data"]
+    names = {path.rpartition("/")[2] for path in shown if "generation" in path}
+    assert {"classifier.json", "dcgan.json", "semi_supervised.json"} <= names
