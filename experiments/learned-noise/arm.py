@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+import yaml
 
 from degrain.build.generator import save_generator
 from degrain.compute import start_engine
@@ -15,6 +16,7 @@ from degrain.training.loop import Plan, fit
 from degrain.training.setup import patch_dataset, validator
 
 RAW, HERE = Path("../../data/raw"), Path("data/raw")
+PIPELINE = Path("../../dvc.yaml")
 GENERATOR = Path("models/generator.safetensors")
 
 
@@ -46,10 +48,13 @@ def main(params: Params) -> None:
 
 
 def key(params: Params) -> str:
-    """Tells a checkpoint from those of other params or of other noise."""
-    noise = params.noise.learned_generator
-    parts = [params.model_dump_json(), sha256_file(Path(noise)) if noise else ""]
-    return sha256_bytes(" ".join(parts).encode())[:16]
+    """Hash of all that decides the result: params, declared files, the generator of the noise."""
+    declared = yaml.safe_load(PIPELINE.read_text(encoding="utf-8"))["stages"]["arm"]["do"]["deps"]
+    fixed = [Path(dependency) for dependency in declared if "$" not in dependency]
+    files = [file for path in fixed for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
+    learned = [Path(params.noise.learned_generator)] if params.noise.learned_generator else []
+    hashes = [sha256_file(file) for file in [*files, *learned] if file.is_file() and file.suffix != ".pyc"]
+    return sha256_bytes(" ".join([params.model_dump_json(), *hashes]).encode())[:16]
 
 
 if __name__ == "__main__":
