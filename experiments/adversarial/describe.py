@@ -52,7 +52,7 @@ def _of_discriminator(train: Train) -> dict[str, object]:
 def _of_penalties(train: Train) -> dict[str, object]:
     """The same of the section `stabilisers`."""
     held = train.stabilisers
-    penalty = Stabilisers(train, relative=False, seed=0).gradient_penalty_weight
+    penalty = Stabilisers(train, threshold=0.0, seed=0).gradient_penalty_weight
     return {
         f"R1 {held.r1.weight:g} every {held.r1.every}": held.r1.weight,
         f"R2 {held.r2.weight:g} every {held.r2.every}": held.r2.weight,

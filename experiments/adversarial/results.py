@@ -45,6 +45,11 @@ class Results:
         """Whether the row is there with these settings."""
         return str(row) in self.rows and self.record["rows"].get(str(row)) == key
 
+    def is_unjudged(self, row: Row) -> bool:
+        """Whether the row was measured where there was no judge."""
+        cells = self.rows.get(str(row), {})
+        return bool(cells.get("psnr")) and not cells.get("frechet_distance")
+
     def put(self, row: Row, key: str | None, values: Mapping[str, object]) -> None:
         """Write a row; without a key it will be done again."""
         if self.record["rows"].pop(str(row), None):

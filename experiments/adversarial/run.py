@@ -27,10 +27,15 @@ def run(plans: Plans, results: Results, names: tuple[str, ...] = ()) -> None:
     """Do what is to be done of some arms, or of all; call it in the working folder."""
     rows = plans.rows(names)
     missing = [row for row in rows if not _is_known(plans, results, row)]
+    unjudged = [row for row in rows if results.is_unjudged(row)]
+    if not missing + unjudged:
+        return
+    judge = _judge(plans)
+    if judge:
+        missing = [row for row in rows if row in missing or row in unjudged]
     if not missing:
         return
     params = plans.params(rows[0])
-    judge = _judge(plans)
     prepare(plans)
     engine = start_engine(params.compute)
     results.put_engine(str(engine), params.compute.threads)

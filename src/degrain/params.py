@@ -50,6 +50,7 @@ AdversarialLoss = Literal[
 Kind = TypeVar("Kind", bound=BaseModel)
 
 SMALLEST = {"unet": 4, "patchgan": 32, "dcgan": 8}
+IMAGE_TERMS = ("ms_ssim", "focal_frequency", "perceptual")
 TERM_SMALLEST = {"ms_ssim": 11, "perceptual": 17}
 LABELLED = ("minimax", "non-saturating", "lsgan")
 
@@ -333,6 +334,13 @@ class Params(Section):
         for term, smallest in TERM_SMALLEST.items():
             if getattr(self.train, term).weight and size < smallest:
                 msg = f"train.patch_size = {size}; expected at least {smallest} with train.{term}"
+                raise ValueError(msg)
+        for term in IMAGE_TERMS:
+            weight = getattr(self.train, term).weight
+            if weight and self.model.stochastic:
+                msg = (
+                    f"train.{term}.weight = {weight:g}; expected 0 with model.stochastic (see train.sampling)"
+                )
                 raise ValueError(msg)
         return self
 

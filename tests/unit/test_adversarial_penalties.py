@@ -113,7 +113,7 @@ def test_batch_deviation_is_one_number_more_at_every_place():
 @pytest.mark.parametrize("make", [UnetDiscriminator, PatchDiscriminator])
 def test_penalties_stay_in_float32_and_reach_spectrally_normalised_weights(make_params, make):
     weights = {"r1": {"weight": 2.0, "every": 1}, "r2": {"weight": 1.0}, "gradient_penalty": {"weight": 1.0}}
-    stabilisers = Stabilisers(make_params({"train": {"stabilisers": weights}}).train, relative=False, seed=0)
+    stabilisers = Stabilisers(make_params({"train": {"stabilisers": weights}}).train, threshold=0.0, seed=0)
     torch.manual_seed(0)
     network = make(1, width=4, spectral_norm=True, minibatch_std=True)
 

@@ -151,7 +151,9 @@ def test_a_further_term_of_the_generator_is_weighted_and_moves_it_alone(training
         needs_perceptual()
     others = ("pixel", "adversarial", "feature_matching")
     state, plan = training({term: {"weight": 0.0} for term in others} | {name: {"weight": 0.5}})
-    assert run_some_steps(state, plan)[0].keys() >= {name, *others}
+    row = run_some_steps(state, plan)[0]
+    assert row.keys() >= {name, "pixel", "adversarial"}
+    assert "feature_matching" not in row  # what is switched off is not computed
     twice, plan = training({name: {"weight": 1.0}})
     once, half = training({name: {"weight": 0.5}})
     rows = [advance(*pair[:1], plan.data.batch(0), pair[1])[name] for pair in ((twice, plan), (once, half))]
@@ -207,7 +209,7 @@ def test_lecam_compares_with_moving_averages_of_the_steps_before(training):
         assert (state.memory.real_logit, state.memory.fake_logit) == pytest.approx((real, fake))
 
 
-@pytest.mark.parametrize("loss", ["non-saturating", "relativistic-pairing"])
+@pytest.mark.parametrize("loss", ["non-saturating", "lsgan", "relativistic-pairing"])
 def test_the_augmentation_follows_how_sure_the_discriminator_is(training, loss):
     adaptive = {"enabled": True, "target": 0.6, "ramp_images": 10}
     state, plan = training({"adversarial": {"loss": loss}, "stabilisers": {"augmentation": adaptive}})
@@ -217,9 +219,12 @@ def test_the_augmentation_follows_how_sure_the_discriminator_is(training, loss):
     half_sure = logits.clone()
     half_sure[:, :, :1] = -1  # mean sign 0.5
     assert remember(state, half_sure, -logits * 0)["augmentation"] == pytest.approx(0.6)
-    # A logit on both sides alike says something where the logits are not relative.
+    # A logit on both sides alike says something where the logits are not relative,
     rising = remember(state, logits, logits)["augmentation"] > 0.6
-    assert rising == (loss == "non-saturating")
+    assert rising == (loss in ("non-saturating", "lsgan"))
+    # unless it is half way between the labels.
+    before, unsure = state.memory.augmentation, logits * (plan.step.adversarial.threshold or 0)
+    assert remember(state, unsure, unsure)["augmentation"] < before
     for _ in range(9):
         remember(state, -logits, logits)
     assert state.memory.augmentation == 0
@@ -269,6 +274,13 @@ def test_smoothed_cross_entropy_is_that_of_the_label():
 def test_every_name_in_the_params_is_a_loss():
     assert set(get_args(AdversarialLoss)) == set(ADVERSARIAL)
     assert set(WITH_LABELS) == set(LABELLED)
+
+
+def test_a_further_term_does_not_go_with_samples(make_params):
+    with pytest.raises(
+        ParamsError, match=r"train\.focal_frequency\.weight = 0\.5; expected 0 with model\.sto"
+    ):
+        make_params({"model": {"stochastic": True}, "train": {"focal_frequency": {"weight": 0.5}}})
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def test_every_loss_stabiliser_and_discriminator_has_an_arm(real):
         assert by_arm[arm][1] == usual.replace(less, "")
 
 
-def test_all_arms_see_the_same_patches_and_have_the_same_schedule(real):
+def test_all_arms_have_the_same_batches_and_schedule(real):
     for plans in real.values():
         seen = {
             tuple(getattr(getattr(plans.params(row), row.arm.section), name) for name in shared)
@@ -239,7 +239,8 @@ def test_without_the_extra_rows_that_need_it_are_skipped_and_done_once_it_is_the
     assert "0.3 perceptual" in rows["hinge 0"]["loss"]
     again = bench.run("pixel", "hinge", changes=changes).rows
     assert again["hinge 0"]["state"] == "healthy"
-    assert again["pixel 0"] == rows["pixel 0"]
+    judged = {name for name in again["pixel 0"] if again["pixel 0"][name] != rows["pixel 0"][name]}
+    assert judged == {"feature_distance", "frechet_distance"}
 
 
 def test_unattended_runs_pass_by_their_own_start(bench):

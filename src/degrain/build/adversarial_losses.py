@@ -35,4 +35,5 @@ def adversarial_pair(name: str, *, real_label: float) -> AdversarialPair:
     if real_label == 1:
         return pair
     smoothed = partial(LABELLED[name], real_label=real_label)
-    return pair._replace(discriminator=smoothed)
+    # Half way between the labels; at the sigmoid's losses the sign decides, whatever the label.
+    return pair._replace(discriminator=smoothed, threshold=(pair.threshold or 0.0) * real_label)

@@ -114,16 +114,9 @@ def start_dcgan(
         players[1],
         Batches(real, settings.batch_size, engine, (seed, "dcgan")),
         pair,
-        Stabilisers(settings, pair.relative, seed),  # type: ignore[arg-type]  # it has what is asked of `Train`
-        Vitals(enabled=True, threshold=None if pair.relative else threshold(settings)),
+        Stabilisers(settings, pair.threshold, seed),  # type: ignore[arg-type]  # it has what is asked of `Train`
+        Vitals(enabled=True, threshold=pair.threshold),
         seed,
     )
     state = TrainState(engine, players[0], average_of(players[0], settings), players[1])
     return state, Course("dcgan", settings, step, look, players[0])
-
-
-def threshold(settings: DcganSection) -> float:
-    """The logit halfway between what the critic is taught of generated and of real images."""
-    if settings.adversarial.loss == "lsgan":
-        return (1 - settings.stabilisers.label_smoothing) / 2
-    return 0.0

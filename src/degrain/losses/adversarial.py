@@ -18,12 +18,13 @@ AdversarialLoss = Callable[[Tensor, Tensor], Tensor]
 class AdversarialPair(NamedTuple):
     """What each player minimises, as functions of (real_logits, fake_logits).
 
-    relative : only differences between real and fake logits count; a logit alone, or its sign, says nothing.
+    threshold : the logit above which the discriminator takes an image for clean; None where only differences
+        between real and fake logits count, and one alone says nothing.
     """
 
     generator: AdversarialLoss
     discriminator: AdversarialLoss
-    relative: bool = False
+    threshold: float | None = 0.0
 
 
 def non_saturating_discriminator_loss(
@@ -116,19 +117,19 @@ non_saturating = AdversarialPair(non_saturating_generator_loss, non_saturating_d
 hinge = AdversarialPair(linear_generator_loss, hinge_discriminator_loss)
 """Source: Lim and Ye, "Geometric GAN", 2017."""
 
-least_squares = AdversarialPair(least_squares_generator_loss, least_squares_discriminator_loss)
+least_squares = AdversarialPair(least_squares_generator_loss, least_squares_discriminator_loss, threshold=0.5)
 """Source: Mao et al., "Least Squares Generative Adversarial Networks", 2017."""
 
-wasserstein = AdversarialPair(linear_generator_loss, wasserstein_discriminator_loss, relative=True)
+wasserstein = AdversarialPair(linear_generator_loss, wasserstein_discriminator_loss, threshold=None)
 """Source: Arjovsky et al., "Wasserstein GAN", 2017; it needs `gradient_penalty`."""
 
 relativistic_average = AdversarialPair(
-    relativistic_average_generator_loss, relativistic_average_discriminator_loss, relative=True
+    relativistic_average_generator_loss, relativistic_average_discriminator_loss, threshold=None
 )
 """Source: Jolicoeur-Martineau, "The relativistic discriminator: a key element missing from standard
 GAN", 2018."""
 
 relativistic_pairing = AdversarialPair(
-    relativistic_pairing_generator_loss, relativistic_pairing_discriminator_loss, relative=True
+    relativistic_pairing_generator_loss, relativistic_pairing_discriminator_loss, threshold=None
 )
 """Source: Huang et al., "The GAN is dead; long live the GAN! A Modern GAN Baseline", 2024, with R1 and R2."""

@@ -101,13 +101,13 @@ class AdversarialStep:
                 real = self._judge(shown.clean, shown.noisy)
             fake = self._judge(shown.restored, shown.noisy)
             adversarial = self.adversarial.generator(real.logits.float(), fake.logits.float())
-            matching = feature_matching(
-                [f.float() for f in fake.features], [f.float() for f in real.features]
-            )
-        return {
-            "adversarial": adversarial.mean() * self.adversarial_weight,
-            "feature_matching": matching.mean() * self.feature_matching_weight,
-        }
+            terms = {"adversarial": adversarial.mean() * self.adversarial_weight}
+            if self.feature_matching_weight:
+                matching = feature_matching(
+                    [f.float() for f in fake.features], [f.float() for f in real.features]
+                )
+                terms["feature_matching"] = matching.mean() * self.feature_matching_weight
+        return terms
 
     def _judge(self, image: Tensor, noisy: Tensor) -> Judgement:
         seen = torch.cat([image, noisy], dim=1) if self.conditional else image
@@ -128,14 +128,9 @@ def adversarial_step(settings: Train, discriminator: Player, *, seed: int) -> Ad
         settings.adversarial.weight,
         settings.feature_matching.weight,
         settings.discriminator.conditional,
-        Stabilisers(settings, pair.relative, seed),
-        Vitals(settings.health.enabled, threshold=None if pair.relative else _threshold(settings)),
+        Stabilisers(settings, pair.threshold, seed),
+        Vitals(settings.health.enabled, pair.threshold),
     )
-
-
-def _threshold(settings: Train) -> float:
-    """The logit halfway between what the discriminator is taught of restored and of clean images."""
-    return (1 - settings.stabilisers.label_smoothing) / 2 if settings.adversarial.loss == "lsgan" else 0.0
 
 
 def discriminator_player(network: nn.Module, lr: float, engine: Engine) -> Player:

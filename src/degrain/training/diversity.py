@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -12,13 +13,13 @@ import torch
 from degrain.data.noisy import Image, Pair
 from degrain.errors import DegrainError
 from degrain.files import to_tensor
-from degrain.metrics import psnr, to_8_bit
+from degrain.metrics import psnr, ssim, to_8_bit
 from degrain.params import Params, Train
 from degrain.seeding import seeded_generator
 from degrain.training.descend import Stats
 from degrain.training.setup import validator
 from degrain.training.state import TrainState
-from degrain.training.validation import quality, restore
+from degrain.training.validation import restore
 
 # Share of the steps in which a generator may go on ignoring z, as it does at the start, without a word.
 GRACE = 0.25
@@ -35,8 +36,9 @@ def adversarial_validator(
     """Measures on the validation set; of a stochastic generator also how much its samples differ.
 
     Each image is restored twice, always by the same two z, and a collapse of diversity is looked for.
-    val_psnr and val_ssim are those of the mean, so that the curve goes on from that of pretraining; what is
-    shown are single samples, and val_sample_psnr is theirs.
+    val_psnr is that of the mean over all z, estimated without bias, so that the curve goes on from that of
+    pretraining; val_ssim is that of the mean of the two. What is shown are single samples, and
+    val_sample_psnr is theirs.
     """
     if not params.model.stochastic:
         return validator(params, show)
@@ -57,7 +59,8 @@ def measure_twice(state: TrainState, pair: Pair, *, seed: int) -> tuple[Image, S
     one, other = (restore(state, pair, torch.randn(shape, generator=generator)) for _ in range(2))
     shown = to_8_bit(one)
     return shown, {
-        **quality(to_8_bit((one + other) / 2), pair),
+        "val_psnr": -10 * math.log10(error_of_mean(shown, to_8_bit(other), pair.clean)),
+        "val_ssim": ssim(to_8_bit((one + other) / 2), pair.clean, data_range=1.0),
         "val_sample_psnr": psnr(shown, pair.clean, data_range=1.0),
         "val_diversity": diversity(one, other, pair.clean),
     }
@@ -89,5 +92,9 @@ def diversity(one: Image, other: Image, clean: Image) -> float:
     0 for a generator that ignores z; 1 for samples of all that the clean image, given the noisy one, may be.
     """
     variance = float(np.mean((one - other) ** 2)) / 2
-    error = float(np.mean((one - clean) * (other - clean)))
-    return variance / max(error, 1e-12)
+    return variance / error_of_mean(one, other, clean)
+
+
+def error_of_mean(one: Image, other: Image, clean: Image) -> float:
+    """Squared error of the mean over all z, estimated without bias from two samples; at least 1e-12."""
+    return max(float(np.mean((one - clean) * (other - clean))), 1e-12)

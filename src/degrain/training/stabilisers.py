@@ -29,12 +29,12 @@ class Stabilisers:
     Parameters
     ----------
     train : the params of the stage.
-    relative : only differences of logits count; see `AdversarialPair`.
+    threshold : see `AdversarialPair`.
     seed : of what is drawn, together with the step, so that a resumed training draws the same.
     """
 
     train: Train
-    relative: bool
+    threshold: float | None
     seed: int
 
     def disguise(self, state: TrainState, batch: Batch, restored: Tensor) -> Shown:
@@ -107,7 +107,7 @@ class Stabilisers:
             memory.fake_logit += (1 - decay) * (float(fake.mean()) - memory.fake_logit)
         if not settings.augmentation.enabled:
             return {}
-        sure = (real - fake if self.relative else real).sign().mean()
+        sure = (real - (fake if self.threshold is None else self.threshold)).sign().mean()
         change = self.train.batch_size / settings.augmentation.ramp_images
         change *= 1 if float(sure) > settings.augmentation.target else -1
         memory.augmentation = min(max(memory.augmentation + change, 0.0), MOST_AUGMENTED)

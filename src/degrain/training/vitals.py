@@ -20,8 +20,7 @@ class Vitals:
 
     Parameters
     ----------
-    threshold : the logit above which the discriminator takes an image for clean; None where only differences
-        of logits count, and it is right about both images of a pair or about neither.
+    threshold : as in `AdversarialPair`; with None it is right about both images of a pair or about neither.
     """
 
     enabled: bool
