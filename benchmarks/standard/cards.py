@@ -10,6 +10,7 @@ import pandas as pd
 
 from degrain.build.released import LEGS, WEIGHTS
 from degrain.files import write_text
+from degrain.standard_sets import STANDARD_SETS
 
 ENDS = {"faithful": "degrain", "realistic": "degrain_adversarial"}
 SETS = {"grey": ("set12", "bsd68"), "colour": ("cbsd68",)}
@@ -34,7 +35,7 @@ def _card(name: str, legs: list[dict[str, Any]], quality: pd.DataFrame) -> str:
         results=_results(name, quality),
         train=", ".join(last["data"]["train"]),
         manifest=last["data"]["manifest_sha256"],
-        noise=_settings(last["noise"]),
+        licences="; ".join(STANDARD_SETS[one].licence for one in last["data"]["train"]),
         patches=_settings(last["patches"]),
         legs=_legs(legs),
         files="\n".join(f"- `{end}-{name}.safetensors`: sha256 `{last[end]['sha256']}`" for end in ENDS),
@@ -54,16 +55,22 @@ def _results(name: str, quality: pd.DataFrame) -> str:
 def _legs(legs: list[dict[str, Any]]) -> str:
     """A table: what each leg did, and on which weights it went on."""
     lines = [
-        "| leg | from | pixel loss: Mpx, minutes | adversarial: Mpx, minutes | settings of the pixel loss |",
-        "| ---: | --- | ---: | ---: | --- |",
+        "| leg | from | noise | pixel: Mpx, minutes | adversarial: Mpx, minutes | pixel loss: settings |",
+        "| ---: | --- | --- | ---: | ---: | --- |",
     ]
     for number, leg in enumerate(legs, 1):
         began = f"`{leg['started_from'][:12]}`" if leg["started_from"] else "nothing"
         cells = [f"{leg[end]['megapixels_seen']}, {leg[end]['minutes']}" for end in ENDS]
         lines.append(
-            f"| {number} | {began} | {' | '.join(cells)} | {_settings(leg['faithful']['settings'])} |"
+            f"| {number} | {began} | {_noise(leg['noise'])} | {' | '.join(cells)} "
+            f"| {_settings(leg['faithful']['settings'])} |"
         )
     return "\n".join(lines)
+
+
+def _noise(noise: dict[str, Any]) -> str:
+    weakest, strongest = noise["train"]
+    return f"{noise['kind']}, sigma {weakest:g}-{strongest:g}"
 
 
 def _settings(values: dict[str, Any]) -> str:

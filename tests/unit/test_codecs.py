@@ -296,6 +296,10 @@ def animation(kind):
             ),
             "5 channels",
         ),
+        (
+            tiff(np.zeros((4, 6, 2), np.uint16), photometric="minisblack", extrasamples=[0]),
+            "a TIFF of two channels, neither of them marked as alpha",
+        ),
         (animation("PNG"), "an animated PNG"),
         (animation("WEBP"), "an animated WebP"),
     ],

@@ -357,3 +357,15 @@ def test_the_scenes_of_bsd68_are_found_in_the_folder_they_came_from(tmp_path):
     fetched = fetch(files_to_fetch(sources), mirror=os.environ["DEGRAIN_MIRROR"])
     collected = collect(sources, tmp_path / "raw", channels=1, min_side=32, fetched=fetched)
     assert collected.counts == {"train": 32, "val": 1, "test": 68}
+
+
+def test_an_image_of_which_8_bits_leave_next_to_nothing_is_rejected(folder):
+    twelve_bits = np.asarray(texture(20)).astype(np.uint16) * 16
+    for name, factor in (("unscaled", 1), ("scaled", 16)):
+        tifffile.imwrite(folder / "train" / f"{name}.tif", twelve_bits * factor, photometric="rgb")
+    few = np.where(np.asarray(texture(21)) > 128, 300, 200).astype(np.uint16)  # a drawing has no more
+    tifffile.imwrite(folder / "train" / "drawing.tif", few, photometric="rgb")
+    _, rejected = run(folder)
+    assert list(rejected) == ["train/unscaled"]
+    assert "shades, of which 8 bits leave 1" in rejected["train/unscaled"]
+    assert "uses a small part of its range" in rejected["train/unscaled"]

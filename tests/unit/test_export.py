@@ -109,6 +109,14 @@ def test_names_that_cannot_be_are_refused(model, tmp_path, capsys):
     assert "g.safetensors: expected a name that ends in .onnx" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_released_weights_are_exported_by_name(tmp_path, channels):
+    needs_onnx()
+    output = tmp_path / "g.onnx"
+    assert cli.main(["export", "realistic", str(output), "--channels", str(channels)]) == 0
+    assert session(output).get_inputs()[0].shape[1] == channels
+
+
 def test_a_missing_generator_is_named(tmp_path, capsys):
     needs_onnx()
     assert cli.main(["export", str(tmp_path / "no.safetensors"), str(tmp_path / "g.onnx")]) == 2

@@ -13,6 +13,10 @@ from degrain.build.generator import load_generator
 from degrain.build.released import LEGS, WEIGHTS, released_path
 from degrain.files import sha256_file
 from degrain.metrics import psnr
+from degrain.params import parse_params
+from degrain.stages import pretrain
+from support import merged
+from training_support import CPU
 
 ENDS = ("faithful", "realistic")
 NAMES = {1: "grey", 3: "colour"}
@@ -20,14 +24,15 @@ NAMES = {1: "grey", 3: "colour"}
 
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("channels", NAMES)
-def test_a_noisy_photograph_is_restored_without_any_option(photo, tmp_path, end, channels):
+def test_a_noisy_photograph_is_restored_without_any_option(photo, tmp_path, monkeypatch, end, channels):
     clean = np.rint(photo[:, :, :channels] * 255).astype(np.uint8)
     noise = np.random.default_rng(0).normal(0, 25, clean.shape)
     noisy = (clean + noise).round().clip(0, 255).astype(np.uint8)
     Image.fromarray(noisy.squeeze()).save(tmp_path / "noisy.png")
     options = [] if end == "faithful" else ["--model", end]
-    assert cli.main(["denoise", str(tmp_path / "noisy.png"), "-o", str(tmp_path / "out"), *options]) == 0
-    restored = np.asarray(Image.open(tmp_path / "out" / "noisy.png")).reshape(clean.shape)
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["denoise", "noisy.png", *options]) == 0
+    restored = np.asarray(Image.open(tmp_path / "restored" / "noisy.png")).reshape(clean.shape)
     before, after = (psnr(image, clean, data_range=255) for image in (noisy, restored))
     assert after > before + 7
 
@@ -49,3 +54,19 @@ def test_list_of_legs_and_card_name_the_weights_that_are_there(channels):
         digest = sha256_file(released_path(end, channels))
         assert last[end]["sha256"] == digest
         assert digest in card
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "pretrain: on from faithful-colour.safetensors, released with degrain"),
+        ({"pretrain": {"start": "none"}}, "pretrain: from nothing\n"),
+        (
+            {"data": {"channels": 1}},
+            "are of another model: generator unet, widths [48, 96, 192]",
+        ),
+    ],
+)
+def test_pretraining_says_what_it_goes_on_from(default_values, capsys, changes, said):
+    pretrain.start(parse_params(merged(default_values, changes)), CPU)
+    assert said in capsys.readouterr().out

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from degrain.build.generator import read_description
 from degrain.params import Model
@@ -13,6 +13,7 @@ LEGS = WEIGHTS / "legs.json"
 
 # Two end points of one training: the pixel loss alone, and the discriminator on top of it.
 End = Literal["faithful", "realistic"]
+END_POINTS: tuple[End, ...] = get_args(End)
 
 
 def released_path(end: End, channels: int) -> Path:

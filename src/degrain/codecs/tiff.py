@@ -98,6 +98,9 @@ def _samples(page: tifffile.TiffPage) -> Array:
     if page.samplesperpixel - COLOURS[kind] not in (0, 1):
         msg = f"a TIFF of {page.samplesperpixel} channels; expected grey, RGB or CMYK, and perhaps alpha"
         raise UnsupportedError(msg)
+    if page.samplesperpixel == 2 and tuple(page.extrasamples) not in ((1,), (2,)):
+        msg = "a TIFF of two channels, neither of them marked as alpha; save each as an image of its own"
+        raise UnsupportedError(msg)
     if not page.dataoffsets or 0 in page.databytecounts:
         msg = "truncated: parts of the picture are missing"  # tifffile would make them black
         raise ValueError(msg)

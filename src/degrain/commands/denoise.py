@@ -14,7 +14,11 @@ def add_to(commands: Commands) -> None:
     parser = commands.add_parser("denoise", help="restore images", description=_run.__doc__)
     parser.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="images, or folders of images")
     parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="OUT", help="folder, or a file for one image"
+        *("-o", "--output"),
+        type=Path,
+        default=Path("restored"),
+        metavar="OUT",
+        help="folder, or a file for one image (default: %(default)s)",
     )
     parser.add_argument(
         "--sigma",

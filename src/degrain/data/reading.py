@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from degrain.codecs import decode
+from degrain.codecs.stored import white
 from degrain.data.embedded import locate
 from degrain.data.idx import read_idx
 from degrain.errors import ImageFileError
@@ -29,6 +31,10 @@ def local_file(name_of_set: str, path: str, fetched: Mapping[str, Path]) -> Path
         package, _, inside = path.partition(":")
         return locate(package, inside)
     return fetched[path] if name_of_set in STANDARD_SETS else Path(path).expanduser()
+
+
+# Of 256; what a camera or a microscope stores in 12 of 16 bits, unscaled, has 17.
+FEWEST_SHADES = 64
 
 
 class Reader:
@@ -61,7 +67,9 @@ class Reader:
         if sha256_bytes(data) != sha256:
             reason = "changed since it was listed; run the pipeline again"
             raise ImageFileError(file, reason, "dvc repro lists it anew")
-        return to_8_bit_pixels(stored, self.channels)
+        pixels = to_8_bit_pixels(stored, self.channels)
+        _check_shades(stored.pixels, pixels, file)
+        return pixels
 
     def _archive(self, file: Path) -> NDArray[np.uint8]:
         """All images of an archive, unpacked once."""
@@ -69,3 +77,18 @@ class Reader:
             if file not in self._archives:
                 self._archives[file] = read_idx(file)
             return self._archives[file]
+
+
+def _check_shades(stored: NDArray[Any], pixels: NDArray[np.uint8], file: Path) -> None:
+    """Refuse an image of which 8 bits leave next to nothing.
+
+    Raises
+    ------
+    ImageFileError : it has few shades now, and had many more.
+    """
+    if stored.dtype == np.uint8:
+        return
+    left = np.count_nonzero(np.bincount(pixels.ravel(), minlength=256))
+    if left < FEWEST_SHADES and (there := len(np.unique(stored))) > 2 * left:
+        reason = f"{there} shades, of which 8 bits leave {left}: it uses a small part of its range"
+        raise ImageFileError(file, reason, f"scale it, so that white is {white(stored.dtype)}")

@@ -95,7 +95,10 @@ def _open() -> str:
     uri = tracking_uri(project_root(Path.cwd()))
     require_answer(uri)
     if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE).partition("?")[0]).exists():
-        msg = f"{uri}: no such database; MLFLOW_TRACKING_URI names another store"
+        msg = (
+            f"{uri}: no such database; `make repro`, `degrain register` and `degrain promote` "
+            "make one with a model in it, and MLFLOW_TRACKING_URI names another store"
+        )
         raise DegrainError(msg)
     import mlflow
 
