@@ -21,7 +21,7 @@ TRIED_ELSEWHERE = {
     "source .venv/bin/activate": "tests run in that environment",
     "dvc exp run --queue -S seed=1 && dvc exp run --queue -S seed=2": "test_experiments.py",
     "dvc queue start": "test_experiments.py",
-    "degrain export models/train/generator.safetensors generator.onnx": "test_export.py",
+    "degrain export realistic generator.onnx": "test_export.py",
     "degrain preset colour-benchmark": "test_presets.py",
     "dvc repro": "test_pipeline.py; with standard sets it needs the network",
     "degrain realism": "test_realism.py",
@@ -62,6 +62,16 @@ def test_commands_work(stocked: Project) -> None:
         stocked.command(*shlex.split(command))
     assert (stocked / "restored/photo.png").is_file()
     assert (stocked / "restored/a.png").is_file()
+
+
+def test_python_works(stocked: Project) -> None:
+    snippets = [
+        code for code in re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL) if "<" not in code
+    ]
+    assert snippets
+    for code in snippets:
+        checked = f"{code}\nassert denoised.shape == (64, 70, 3) and denoised.dtype == 'uint8'"
+        stocked.command("python", "-c", checked)
 
 
 def test_table_is_that_of_the_reports() -> None:
