@@ -45,12 +45,13 @@ def main() -> None:
     speed_path = REPORTS / "speed.csv"
     if options.speed or not speed_path.exists():
         write_csv(speed_path, measure_speeds(known, engine, threads=options.threads))
-    results = _join(quality, pd.read_csv(speed_path), known)
+    speed = pd.read_csv(speed_path)
+    results = _join(quality, speed, known)
     write_csv(REPORTS / "results.csv", results)
-    write_text(REPORTS / "results.md", markdown(results))
+    write_text(REPORTS / "results.md", markdown(results, speed))
     write_cards(quality)
     plot(results, REPORTS / "plot.png")
-    print(markdown(results))
+    print(markdown(results, speed))
 
 
 def _measure_set(

@@ -23,15 +23,33 @@ def published() -> pd.DataFrame:
     return pd.read_csv(PUBLISHED)
 
 
-def markdown(results: pd.DataFrame) -> str:
-    """A table for each set: methods down, PSNR in dB / SSIM at each level across, then speed and size."""
-    return "\n".join(_of_set(name, rows) for name, rows in results.groupby("set", observed=True, sort=False))
+HEAD = """# The standard sets
+
+PSNR in dB / SSIM of Gaussian noise that is neither clipped nor rounded; megapixels a second by {engine},
+{threads} threads. `degrain`: the released weights of the pixel loss; `_x8` in eight symmetries;
+`_adversarial` those of the realistic end, meant to look livelier, not to be nearer. `dncnn_layers`: layers
+of the published DnCNN's size, untrained, for their speed alone. Rows marked published are what the authors
+of those methods report; nothing of theirs ran here. Empty: not measured.
+
+"""
+
+
+def markdown(results: pd.DataFrame, speed: pd.DataFrame) -> str:
+    """A table for each set: methods down, PSNR in dB / SSIM at each level across, then speed and size.
+
+    Parameters
+    ----------
+    speed : with the columns engine and threads.
+    """
+    head = HEAD.format(**speed.iloc[0][["engine", "threads"]])
+    sets = results.groupby("set", observed=True, sort=False)
+    return head + "\n".join(_of_set(name, rows) for name, rows in sets)
 
 
 def _of_set(name: str, rows: pd.DataFrame) -> str:
     sigmas = sorted(rows["sigma"].unique())
     heads = ["method", *(f"sigma {sigma}" for sigma in sigmas), "Mpx/s", "parameters", "GMACs", "source"]
-    lines = [f"### {name}", "", _line(heads), _line(["---", *["---:"] * (len(heads) - 2), "---"])]
+    lines = [f"## {name}", "", _line(heads), _line(["---", *["---:"] * (len(heads) - 2), "---"])]
     for (method, source), of_method in rows.groupby(["method", "source"], sort=False):
         by_sigma = of_method.set_index("sigma")
         first = of_method.iloc[0]
