@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from degrain import cli
+from degrain.build.released import LEGS
 from degrain.params import parse_params
 from degrain.yaml_edit import overlaid
 from support import ROOT
@@ -292,6 +294,20 @@ def shipped(name):
 def test_a_shipped_preset_gives_valid_params(default_values, name):
     values = overlaid(overlaid(default_values, shipped("default")), shipped(name))
     parse_params(values, name=f"params.yaml with presets/{name}.yaml")
+
+
+@pytest.mark.parametrize("name", ["grey", "colour"])
+def test_a_benchmark_preset_is_the_last_leg_of_its_weights(default_values, name):
+    values = overlaid(overlaid(default_values, shipped("default")), shipped(f"{name}-benchmark"))
+    params = parse_params(values)
+    leg = json.loads(LEGS.read_text(encoding="utf-8"))[name][-1]
+    for end, section in (("faithful", params.pretrain), ("realistic", params.train)):
+        settings = section.model_dump(mode="json")
+        assert {key: settings[key] for key in leg[end]["settings"]} == leg[end]["settings"]
+    assert params.model.in_use == leg["model"]
+    for section in ("patches", "augment"):
+        assert getattr(params, section).model_dump(mode="json") == leg[section]
+    assert list(params.noise.gaussian.train) == leg["noise"]["train"]
 
 
 @pytest.mark.parametrize("name", SHIPPED)
