@@ -27,6 +27,7 @@ RAW, REPORTS = Path("data/raw"), Path("reports")
 NOISE = Path("models/noise/generator.safetensors")
 # What ways that know Gaussian noise may be told of the photographs, in units of 255.
 LEVELS_255 = (3, 6, 9, 12, 16, 20, 25)
+LEAST_GAP_DB = 0.05
 MIDDLE_PX = 256  # side of what is measured of each photograph
 
 Pair = tuple[str, Image, Image]
@@ -115,11 +116,11 @@ def middle(image: Image) -> Image:
 def with_gap(table: pd.DataFrame) -> pd.DataFrame:
     """The share of the way from the best Gaussian to the true pairs that each method goes, in PSNR.
 
-    Empty where the true pairs are not the better: there is no way to go.
+    Empty where the true pairs are hardly better: there is no way to go.
     """
     floor = table["psnr"][table["method"].str.startswith("Gaussian")].max()
     gap = float(table["psnr"][table["method"] == "true pairs"].iloc[0]) - floor
-    return table.assign(gap_closed=(table["psnr"] - floor) / gap if gap > 0 else np.nan)
+    return table.assign(gap_closed=(table["psnr"] - floor) / gap if gap >= LEAST_GAP_DB else np.nan)
 
 
 if __name__ == "__main__":
