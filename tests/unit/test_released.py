@@ -60,6 +60,10 @@ def test_list_of_legs_and_card_name_the_weights_that_are_there(channels):
     ("changes", "said"),
     [
         ({}, "pretrain: on from faithful-colour.safetensors, released with degrain"),
+        (
+            {"data": {"channels": 1}, "model": {"unet": {"widths": [48, 96, 192]}}},
+            "pretrain: on from faithful-grey.safetensors",
+        ),
         ({"pretrain": {"start": "none"}}, "pretrain: from nothing\n"),
         (
             {"data": {"channels": 1}},

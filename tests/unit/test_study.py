@@ -76,7 +76,7 @@ def test_every_loss_stabiliser_and_discriminator_has_an_arm(real):
         assert by_arm[arm][1] == usual.replace(less, "")
 
 
-def test_all_arms_have_the_same_batches_and_schedule(real):
+def test_all_arms_have_the_same_schedule(real):
     for plans in real.values():
         seen = {
             tuple(getattr(getattr(plans.params(row), row.arm.section), name) for name in shared)
