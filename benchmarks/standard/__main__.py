@@ -49,7 +49,7 @@ def main() -> None:
     results = _join(quality, speed, known)
     write_csv(REPORTS / "results.csv", results)
     write_text(REPORTS / "results.md", markdown(results, speed))
-    write_cards(quality)
+    write_cards(REPORTS)
     plot(results, REPORTS / "plot.png")
     print(markdown(results, speed))
 

@@ -14,18 +14,32 @@ from degrain.standard_sets import STANDARD_SETS
 
 ENDS = {"faithful": "degrain", "realistic": "degrain_adversarial"}
 SETS = {"grey": ("set12", "bsd68"), "colour": ("cbsd68",)}
+DIAL = {
+    "dial": ("dial", "g"),
+    "psnr": ("PSNR, dB", ".2f"),
+    "ssim": ("SSIM", ".3f"),
+    "feature_distance": ("feature distance", ".4f"),
+    "frechet_distance": ("Frechet distance", ".1f"),
+    "spectrum_distance": ("spectrum distance, dB", ".2f"),
+}
 
 TEMPLATE = Path(__file__).with_name("card.md")
 
 
-def write_cards(quality: pd.DataFrame) -> None:
-    """Write `<name>.md` beside the weights for every generator that has been released."""
+def write_cards(reports: Path) -> None:
+    """Write `<name>.md` beside the weights for every generator that has been released.
+
+    Parameters
+    ----------
+    reports : has quality.csv (see `benchmarks.standard`) and dial.csv (see `benchmarks.dial`).
+    """
+    quality, dial = (pd.read_csv(reports / f"{name}.csv") for name in ("quality", "dial"))
     legs = json.loads(LEGS.read_text(encoding="utf-8")) if LEGS.exists() else {}
     for name, those in legs.items():
-        write_text(WEIGHTS / f"{name}.md", _card(name, those, quality))
+        write_text(WEIGHTS / f"{name}.md", _card(name, those, quality, dial))
 
 
-def _card(name: str, legs: list[dict[str, Any]], quality: pd.DataFrame) -> str:
+def _card(name: str, legs: list[dict[str, Any]], quality: pd.DataFrame, dial: pd.DataFrame) -> str:
     last = legs[-1]
     return TEMPLATE.read_text(encoding="utf-8").format(
         name=name,
@@ -33,6 +47,8 @@ def _card(name: str, legs: list[dict[str, Any]], quality: pd.DataFrame) -> str:
         blocks="/".join(map(str, last["model"]["blocks"])),
         engine=last["engine"],
         results=_results(name, quality),
+        dial_set=SETS[name][-1].upper(),
+        dial=_dial(dial[dial["set"] == SETS[name][-1]], [last[end]["sha256"] for end in ENDS]),
         train=", ".join(last["data"]["train"]),
         manifest=last["data"]["manifest_sha256"],
         licences="; ".join(STANDARD_SETS[one].licence for one in last["data"]["train"]),
@@ -49,6 +65,18 @@ def _results(name: str, quality: pd.DataFrame) -> str:
             rows = quality[(quality["set"] == one) & (quality["method"] == method)].sort_values("sigma")
             cells = [f"{row['psnr']:.2f} / {row['ssim']:.3f}" for _, row in rows.iterrows()]
             lines.append(f"| {one} | {end} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _dial(curve: pd.DataFrame, weights: list[str]) -> str:
+    if not (curve[list(ENDS)] == weights).all(axis=None):
+        return "These weights have not been measured yet."
+    lines = [
+        f"| {' | '.join(title for title, _ in DIAL.values())} |",
+        f"| {' | '.join('---:' for _ in DIAL)} |",
+    ]
+    for _, row in curve.iterrows():
+        lines.append(f"| {' | '.join(format(row[name], form) for name, (_, form) in DIAL.items())} |")
     return "\n".join(lines)
 
 

@@ -33,6 +33,7 @@ TRIED_ELSEWHERE = {
     "degrain rollback": "there",
     "degrain drift incoming/": "test_data_docs.py",
     "degrain serve": "test_serving.py",
+    "python -m benchmarks.dial": "takes minutes and the standard sets; its report is committed",
     "python benchmarks/repro.py": "takes many minutes; its report is committed",
 }
 

@@ -1,0 +1,108 @@
+"""The dial of the released generators: what each position costs and gains, on BSD68 and CBSD68 at sigma 25.
+
+    python -m benchmarks.dial      # DEGRAIN_MIRROR=FOLDER where the sets are at hand
+
+Needs the extra `perceptual`. By the protocol of `make benchmark`. Writes reports/benchmark/dial.csv: set,
+sigma, dial, psnr (dB), ssim and three distances to the clean images, less of which is more realistic (see
+`degrain.metrics`): of power spectra (dB), of features, and of the distribution of features (Frechet); at
+last the sha256 of the weights. And dial.png, the perception-distortion curve: below its dotted line, a
+position gains a larger share than it costs; and the model cards. The judge is EfficientNet-Lite2, which
+took no part in training.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from benchmarks.standard.cards import write_cards
+from benchmarks.standard.quality import add_noise, load_set
+from degrain.build.released import released_path
+from degrain.compute import Engine, available_threads, start_engine
+from degrain.evaluation.dial import MEASURES, POSITIONS, between
+from degrain.features import Backbone, load_backbone
+from degrain.files import atomic_write, sha256_file, write_csv
+from degrain.metrics import to_8_bit
+from degrain.metrics.deep import deep_distances
+from degrain.params import Compute
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SETS = {"bsd68": (1, "BSD68, grey"), "cbsd68": (3, "CBSD68, colour")}
+SIGMA_255 = 25
+REPORTS = Path("reports/benchmark")
+
+
+def measure(name: str, engine: Engine, judge: Backbone) -> Iterator[dict[str, object]]:
+    """One row for each position: means over the images of a set."""
+    channels, _ = SETS[name]
+    ends = {end: released_path(end, channels) for end in ("faithful", "realistic")}
+    method_at = between(ends["faithful"], ends["realistic"], engine)
+    weights = {end: sha256_file(path) for end, path in ends.items()}
+    images = load_set(name)
+    clean = [image for _, image in images]
+    for dial in POSITIONS:
+        restore = method_at(dial)
+        seen = tqdm(images, f"{name}, dial {dial:g}", delay=3, leave=False)
+        restored = [to_8_bit(restore(add_noise(stem, one, SIGMA_255), SIGMA_255 / 255)) for stem, one in seen]
+        pairs = list(zip(restored, clean, strict=True))
+        figures = {
+            key: float(np.mean([each(*pair, data_range=1.0) for pair in pairs]))
+            for key, each in MEASURES.items()
+        }
+        figures |= deep_distances(restored, clean, data_range=1.0, judge=judge)._asdict()
+        yield {"set": name, "sigma": SIGMA_255, "dial": dial} | figures | weights
+
+
+def draw(rows: pd.DataFrame, path: Path) -> None:
+    """PSNR across, feature and Frechet distance up, of each set."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 7), layout="constrained")
+    axes = figure.subplots(2, len(SETS))
+    for (name, (_, title)), column in zip(SETS.items(), axes.T, strict=True):
+        curve = rows[rows["set"] == name]
+        for axis, distance in zip(column, ("feature_distance", "frechet_distance"), strict=True):
+            _draw_curve(axis, curve, distance)
+        column[0].set_title(f"{title}, sigma {SIGMA_255}", fontsize=10)
+    with atomic_write(path) as aside:
+        figure.savefig(aside, dpi=110, format="png", metadata={"Software": None})
+
+
+def _draw_curve(axis: Axes, curve: pd.DataFrame, distance: str) -> None:
+    axis.plot(curve["psnr"], curve[distance], "o-")
+    ends = curve.iloc[[0, -1]]
+    axis.plot(ends["psnr"], ends[distance], ":", color="grey", linewidth=1)
+    for row in curve.itertuples():
+        place = {"xytext": (6, -12), "textcoords": "offset points"}
+        axis.annotate(f"{row.dial:g}", (row.psnr, getattr(row, distance)), **place)
+    axis.margins(x=0.1, y=0.1)
+    axis.set(xlabel="PSNR, dB", ylabel=f"{distance.replace('_', ' ').capitalize()}: less is more realistic")
+    axis.grid(alpha=0.25)
+
+
+def main() -> None:
+    """Measure, write and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--threads", type=int, default=available_threads())
+    options = parser.parse_args()
+    engine = start_engine(Compute(device="auto", precision="auto", threads=options.threads))
+    judge = load_backbone("judge")
+    rows = pd.DataFrame([row for name in SETS for row in measure(name, engine, judge)]).round(4)
+    write_csv(REPORTS / "dial.csv", rows)
+    draw(rows, REPORTS / "dial.png")
+    write_cards(REPORTS)
+    print(rows[rows.columns[:-2]].to_string(index=False))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""The model cards of the released generators."""
+
+from __future__ import annotations
+
+import shutil
+
+import pandas as pd
+import pytest
+
+from benchmarks.standard import cards
+from support import ROOT
+
+REPORTS = ROOT / "reports" / "benchmark"
+NAMES = ("grey", "colour")
+
+
+@pytest.fixture
+def written(tmp_path, monkeypatch):
+    """Writes the cards from changed figures; returns what they say."""
+
+    def write(change=lambda dial: dial):
+        shutil.copy(REPORTS / "quality.csv", tmp_path)
+        change(pd.read_csv(REPORTS / "dial.csv")).to_csv(tmp_path / "dial.csv", index=False)
+        monkeypatch.setattr(cards, "WEIGHTS", tmp_path)
+        cards.write_cards(tmp_path)
+        return {name: (tmp_path / f"{name}.md").read_text(encoding="utf-8") for name in NAMES}
+
+    return write
+
+
+def test_the_cards_say_what_the_reports_say(written):
+    for name, card in written().items():
+        assert (ROOT / "src/degrain/weights" / f"{name}.md").read_text(encoding="utf-8") == card
+
+
+def test_what_was_measured_with_other_weights_is_left_out(written):
+    before, after = written(), written(lambda dial: dial.assign(realistic="0" * 64))
+    for name in NAMES:
+        assert "| feature distance |" in before[name]
+        assert "| feature distance |" not in after[name]
+        assert "not been measured" in after[name]
