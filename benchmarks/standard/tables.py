@@ -51,7 +51,7 @@ def _of_set(name: str, rows: pd.DataFrame) -> str:
     heads = ["method", *(f"sigma {sigma}" for sigma in sigmas), "Mpx/s", "parameters", "GMACs", "source"]
     lines = [f"## {name}", "", _line(heads), _line(["---", *["---:"] * (len(heads) - 2), "---"])]
     for (method, source), of_method in rows.groupby(["method", "source"], sort=False):
-        by_sigma = of_method.set_index("sigma")
+        by_sigma = of_method.set_index("sigma").reindex(sigmas)  # a level may not be measured yet
         first = of_method.iloc[0]
         lines.append(
             _line(
