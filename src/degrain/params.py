@@ -126,6 +126,15 @@ class Unet(Section):
 
     widths: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
     blocks: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+    stem_stride: PositiveInt
+    equivariant: bool
+
+    @model_validator(mode="after")
+    def _channels_in_eights(self) -> Self:
+        if self.equivariant and any(width % 8 for width in self.widths):
+            msg = f"widths = {list(self.widths)}; expected multiples of 8 with equivariant: true"
+            raise ValueError(msg)
+        return self
 
     @model_validator(mode="after")
     def _as_many_blocks_as_widths(self) -> Self:
@@ -160,7 +169,8 @@ class Model(Section):
     @property
     def stride(self) -> int:
         """Image sides that the generator takes without padding are multiples of this."""
-        return 2 ** (len(self.unet.widths) - 1) if self.generator == "unet" else 1
+        unet = self.unet
+        return unet.stem_stride * 2 ** (len(unet.widths) - 1) if self.generator == "unet" else 1
 
     @property
     def in_use(self) -> dict[str, object]:

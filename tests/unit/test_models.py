@@ -25,6 +25,7 @@ from training_support import trained_like
 GENERATORS = [
     lambda channels: Unet(channels, widths=[4, 6, 8], blocks=[1, 1, 2]),
     lambda channels: Unet(channels, widths=[4], blocks=[4]),
+    lambda channels: Unet(channels, widths=[4, 6], blocks=[1, 1], stem_stride=2),
     lambda channels: Dncnn(channels, depth=5, width=6),
 ]
 

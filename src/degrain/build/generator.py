@@ -12,15 +12,16 @@ from degrain.models.dncnn import Dncnn
 from degrain.models.unet import Unet, made_stochastic
 from degrain.params import Model
 
-# Of a model in files that were written before it could be anything else.
+# Of a model, and of its U-Net, in files that were written before they could be anything else.
 NOT_SAID = {"stochastic": False}
+NOT_SAID_OF_UNET = {"stem_stride": 1, "equivariant": False}
 
 
 def build_generator(model: Model, channels: int) -> nn.Module:
     """The untrained generator that `model` describes, for images of `channels`; it takes no noise z yet."""
     match model.generator:
         case "unet":
-            return Unet(channels, widths=model.unet.widths, blocks=model.unet.blocks)
+            return Unet(channels, **model.unet.model_dump())
         case "dncnn":
             return Dncnn(channels, depth=model.dncnn.depth, width=model.dncnn.width)
 
@@ -71,4 +72,6 @@ def read_description(path: Path) -> tuple[Model, int]:
         raise DegrainError(msg)
     with ours(path):
         described = read_metadata(path)
-        return Model(**NOT_SAID | described["model"]), int(described["channels"])
+        model = NOT_SAID | described["model"]
+        model["unet"] = NOT_SAID_OF_UNET | model["unet"]
+        return Model(**model), int(described["channels"])

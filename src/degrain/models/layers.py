@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+Convolution = TypeVar("Convolution", bound=nn.Conv2d | nn.ConvTranspose2d)
 
 # How much stronger z is than the image's noise: weights that start at zero take hold in fewer steps.
 Z_GAIN = 4.0
@@ -24,7 +28,7 @@ class ResidualBlock(nn.Module):
         return features + change
 
 
-def start_at_zero(layer: nn.Conv2d) -> nn.Conv2d:
+def start_at_zero(layer: Convolution) -> Convolution:
     """The same layer with weights and bias at zero, so that its branch starts without effect."""
     nn.init.zeros_(layer.weight)
     if layer.bias is not None:

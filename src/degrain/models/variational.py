@@ -36,14 +36,16 @@ class VariationalUnet(Unet):
 
     Parameters
     ----------
-    channels, widths, blocks : see `Unet`. The latent has as many channels as the coarsest scale.
+    channels, widths, blocks, stem_stride : see `Unet`. The latent has as many channels as the coarsest scale.
 
     Source: Im et al., "Denoising Criterion for Variational Auto-Encoding Framework", 2017: the noisy image is
     encoded, the clean one is to be decoded.
     """
 
-    def __init__(self, channels: int, *, widths: Sequence[int], blocks: Sequence[int]) -> None:
-        super().__init__(channels, widths=widths, blocks=blocks)
+    def __init__(
+        self, channels: int, *, widths: Sequence[int], blocks: Sequence[int], stem_stride: int = 1
+    ) -> None:
+        super().__init__(channels, widths=widths, blocks=blocks, stem_stride=stem_stride)
         self.encoding_blocks = (blocks[-1] + 1) // 2
         width = widths[-1]
         self.to_mean = _identity(width)
@@ -79,7 +81,8 @@ class VariationalUnet(Unet):
 
 def made_variational(network: Unet, *, widths: Sequence[int], blocks: Sequence[int]) -> VariationalUnet:
     """The network of these widths and blocks with a latent, whose mean restores what the network did."""
-    grown = VariationalUnet(network.tail.out_channels, widths=widths, blocks=blocks)
+    stride = network.head.stride[0]
+    grown = VariationalUnet(network.tail.out_channels, widths=widths, blocks=blocks, stem_stride=stride)
     grown.load_state_dict(grown.state_dict() | network.state_dict())
     return grown.train(network.training)
 
