@@ -21,12 +21,13 @@ from degrain.build.pixel_losses import PIXEL
 from degrain.compute import Engine, start_engine
 from degrain.data.patches import Batch
 from degrain.files import write_json
-from degrain.params import Optimisation, Params, load_params
+from degrain.params import Params, load_params
 from degrain.training.adversarial import adversarial_step, discriminator_player
 from degrain.training.loop import Plan, advance, on_device
 from degrain.training.pixel import PixelStep
 from degrain.training.setup import patch_dataset, start_state
 from degrain.training.state import TrainState
+from degrain.training_params import Optimisation
 
 ROUNDS, STEPS = 5, 20
 

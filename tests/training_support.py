@@ -25,9 +25,10 @@ from degrain.training.setup import start_state
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from degrain.params import Optimisation, Params
+    from degrain.params import Params
     from degrain.training.descend import Stats
     from degrain.training.state import TrainState
+    from degrain.training_params import Optimisation
 
 CPU = Engine(torch.device("cpu"), torch.float32)
 # Every stabiliser at once, so strong that each shows within a few steps.

@@ -43,8 +43,7 @@ def _card(name: str, legs: list[dict[str, Any]], quality: pd.DataFrame, dial: pd
     last = legs[-1]
     return TEMPLATE.read_text(encoding="utf-8").format(
         name=name,
-        widths="/".join(map(str, last["model"]["widths"])),
-        blocks="/".join(map(str, last["model"]["blocks"])),
+        network=_network(last["model"]),
         engine=last["engine"],
         results=_results(name, quality),
         dial_set=SETS[name][-1].upper(),
@@ -56,6 +55,13 @@ def _card(name: str, legs: list[dict[str, Any]], quality: pd.DataFrame, dial: pd
         legs=_legs(legs),
         files="\n".join(f"- `{end}-{name}.safetensors`: sha256 `{last[end]['sha256']}`" for end in ENDS),
     )
+
+
+def _network(model: dict[str, Any]) -> str:
+    widths, blocks = ("/".join(map(str, model[key])) for key in ("widths", "blocks"))
+    finest = f", the finest {model['stem_stride']} pixels wide" if model["stem_stride"] > 1 else ""
+    turns = ", which restores a turned or mirrored image alike" if model["equivariant"] else ""
+    return f"a U-Net of {widths} channels with {blocks} residual blocks at its scales{finest}{turns}"
 
 
 def _results(name: str, quality: pd.DataFrame) -> str:

@@ -12,8 +12,9 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, Valida
 
 from degrain.build.released import released_path
 from degrain.errors import DegrainError
-from degrain.params import Optimisation, Params, parse_params
+from degrain.params import Params, parse_params
 from degrain.section import Section
+from degrain.training_params import Optimisation
 from degrain.yaml_edit import overlaid
 
 HERE = Path(__file__).parent

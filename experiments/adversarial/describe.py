@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from degrain.params import Params, Train
+from degrain.params import Params
 from degrain.training.stabilisers import Stabilisers
+from degrain.training_params import Train
 from experiments.adversarial.arms import Arm
 
 USUAL_EMA_IMAGES = 1.0  # a shorter half-life averages nothing

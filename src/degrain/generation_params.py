@@ -8,9 +8,10 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from pydantic import model_validator as checked
 
-from degrain.params import LABELLED, AdversarialLoss, Compute, parse_as, read_values
+from degrain.params import Compute, parse_as, read_values
 from degrain.section import Section
 from degrain.stabiliser_params import Stabilisers
+from degrain.training_params import LABELLED, AdversarialLoss
 
 SETS = ("fashion-mnist", "mnist")
 FOLDER = "folder:"

@@ -16,9 +16,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     Field,
-    NonNegativeFloat,
     NonNegativeInt,
-    PositiveFloat,
     PositiveInt,
     ValidationError,
     model_validator,
@@ -26,34 +24,20 @@ from pydantic import (
 
 from degrain.check_params import Checks
 from degrain.errors import DegrainError
-from degrain.health_params import Health
+from degrain.model_params import Model
 from degrain.noise_model_params import NoiseModelSection
 from degrain.noise_params import NoiseSection
 from degrain.promote_params import Promote
-from degrain.sampling_params import Sampling
 from degrain.section import Section
-from degrain.stabiliser_params import Stabilisers
 from degrain.standard_sets import check_name, refusal, sets_without_pairs
+from degrain.training_params import LABELLED, Pretrain, Train, Validation
 from degrain.yaml_edit import overlaid
-
-PixelLoss = Literal["l1", "charbonnier", "mse"]
-AdversarialLoss = Literal[
-    "minimax",
-    "non-saturating",
-    "lsgan",
-    "hinge",
-    "wasserstein",
-    "relativistic-average",
-    "relativistic-pairing",
-]
 
 Kind = TypeVar("Kind", bound=BaseModel)
 
 SMALLEST = {"unet": 4, "patchgan": 32, "dcgan": 8}
 IMAGE_TERMS = ("ms_ssim", "focal_frequency", "perceptual")
 TERM_SMALLEST = {"ms_ssim": 11, "perceptual": 17}
-LABELLED = ("minimax", "non-saturating", "lsgan")
-
 
 NO_PAIRS = (
     "no real noisy photographs (polyu, cc15 and folder:PATH with clean/ and noisy/ in it can have them)"
@@ -119,140 +103,6 @@ class Augment(Section):
     """How training images are varied."""
 
     colour_jitter: Annotated[float, Field(ge=0, le=1)]
-
-
-class Unet(Section):
-    """Settings of the U-Net generator."""
-
-    widths: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
-    blocks: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
-    stem_stride: PositiveInt
-    equivariant: bool
-
-    @model_validator(mode="after")
-    def _channels_in_eights(self) -> Self:
-        if self.equivariant and any(width % 8 for width in self.widths):
-            msg = f"widths = {list(self.widths)}; expected multiples of 8 with equivariant: true"
-            raise ValueError(msg)
-        return self
-
-    @model_validator(mode="after")
-    def _as_many_blocks_as_widths(self) -> Self:
-        if len(self.blocks) != len(self.widths):
-            msg = f"blocks = {list(self.blocks)}; expected {len(self.widths)} numbers, one for each of widths"
-            raise ValueError(msg)
-        return self
-
-
-class Dncnn(Section):
-    """Settings of the DnCNN generator."""
-
-    depth: Annotated[int, Field(ge=3)]
-    width: PositiveInt
-
-
-class Model(Section):
-    """The generator in use and the settings of all of them."""
-
-    generator: Literal["unet", "dncnn"]
-    stochastic: bool
-    unet: Unet
-    dncnn: Dncnn
-
-    @model_validator(mode="after")
-    def _only_some_take_z(self) -> Self:
-        if self.stochastic and self.generator != "unet":
-            msg = f"stochastic = True; expected false with generator = {self.generator}, or unet"
-            raise ValueError(msg)
-        return self
-
-    @property
-    def stride(self) -> int:
-        """Image sides that the generator takes without padding are multiples of this."""
-        unet = self.unet
-        return unet.stem_stride * 2 ** (len(unet.widths) - 1) if self.generator == "unet" else 1
-
-    @property
-    def in_use(self) -> dict[str, object]:
-        """The generator's name and its settings; those of the others don't matter."""
-        settings: Section = getattr(self, self.generator)
-        return {"generator": self.generator, **settings.model_dump(mode="json")}
-
-
-class Validation(Section):
-    """What the curves of both trainings are measured on."""
-
-    images: PositiveInt
-    crop_px: Annotated[int, Field(ge=32)]
-
-
-class Optimisation(Section):
-    """What both training stages set."""
-
-    steps: PositiveInt
-    batch_size: PositiveInt
-    patch_size: PositiveInt
-    optimizer: Literal["adamw", "muon"]
-    lr: PositiveFloat
-    weight_decay: NonNegativeFloat
-    warmup_steps: NonNegativeInt
-    gradient_clip: PositiveFloat
-    ema_half_life_images: PositiveFloat
-    validate_every: PositiveInt
-
-
-class Pretrain(Optimisation):
-    """The generator alone, on a pixel loss."""
-
-    start: Literal["auto", "none"]
-    loss: PixelLoss
-    balance_levels: bool
-
-
-class PixelTerm(Section):
-    """The pixel loss's part in the generator's loss."""
-
-    loss: PixelLoss
-    weight: NonNegativeFloat
-
-
-class AdversarialTerm(Section):
-    """The discriminator's part in the generator's loss."""
-
-    loss: AdversarialLoss
-    weight: NonNegativeFloat
-
-
-class WeightedTerm(Section):
-    """The part of another distance in the generator's loss; 0 switches it off."""
-
-    weight: NonNegativeFloat
-
-
-class Discriminator(Section):
-    """The network that tells restored from real."""
-
-    kind: Literal["unet", "patchgan", "dcgan"]
-    width: PositiveInt
-    spectral_norm: bool
-    minibatch_std: bool
-    conditional: bool
-
-
-class Train(Optimisation):
-    """Generator against discriminator."""
-
-    discriminator_lr: PositiveFloat
-    pixel: PixelTerm
-    ms_ssim: WeightedTerm
-    focal_frequency: WeightedTerm
-    perceptual: WeightedTerm
-    adversarial: AdversarialTerm
-    feature_matching: WeightedTerm
-    discriminator: Discriminator
-    stabilisers: Stabilisers
-    health: Health
-    sampling: Sampling
 
 
 class Evaluate(Section):

@@ -17,8 +17,9 @@ from degrain.compute import start_engine
 from degrain.errors import DegrainError
 from degrain.files import sha256_file, write_json
 from degrain.noise_params import NoiseSection
-from degrain.params import Optimisation, Params, load_params
+from degrain.params import Params, load_params
 from degrain.tracking.history import training_minutes
+from degrain.training_params import Optimisation
 
 STAGES: dict[End, str] = {"faithful": "pretrain", "realistic": "train"}
 

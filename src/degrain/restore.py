@@ -43,7 +43,8 @@ class Restorer:
     network : takes (noisy (B, C, H, W), sigma (B,)), and noise z (B, C, H, W) if it is stochastic.
     channels : of the images it was trained on. Grey images go through a colour network as three
         equal channels; colour images go through a grey one channel by channel.
-    ensemble : restore each image in its eight symmetries and take the mean, in eight times the time.
+    ensemble : restore each image in its eight symmetries and take the mean, in eight times the time. An
+        equivariant network restores all eight alike, so then once is enough.
     seed : of z; another gives other samples.
     """
 
@@ -54,8 +55,9 @@ class Restorer:
         self.channels, self.engine, self.seed = channels, engine, seed
         self.stride, self.overlap_px = int(network.stride), int(network.reach_px)  # type: ignore[arg-type]
         self.ensemble = ensemble
-        self.turns = TURNS if ensemble else (UPRIGHT,)
         self.stochastic = bool(getattr(network, "stochastic", False))
+        alike = bool(getattr(network, "equivariant", False)) and not self.stochastic
+        self.turns = TURNS if ensemble and not alike else (UPRIGHT,)
 
     @classmethod
     def load(cls, path: Path, engine: Engine, *, ensemble: bool = False, seed: int = 0) -> Restorer:

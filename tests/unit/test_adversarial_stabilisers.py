@@ -13,11 +13,12 @@ from torch.nn import functional as F
 
 from degrain.build.adversarial_losses import ADVERSARIAL, LABELLED, adversarial_pair
 from degrain.compute import Engine
-from degrain.params import LABELLED as WITH_LABELS
-from degrain.params import AdversarialLoss, ParamsError
+from degrain.params import ParamsError
 from degrain.training.loop import advance
 from degrain.training.schedule import warmup_cosine
 from degrain.training.state import Memory, frozen
+from degrain.training_params import LABELLED as WITH_LABELS
+from degrain.training_params import AdversarialLoss
 from perceptual_support import needs_perceptual
 from support import merged
 from training_support import STABILISED, adversarial_training, parameters, same, small_dataset

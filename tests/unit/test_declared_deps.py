@@ -23,6 +23,8 @@ WITHOUT_EFFECT = {
     "degrain.errors": "what errors are called",
     "degrain.params": "checks the values, which DVC follows itself",
     "degrain.section": "likewise",
+    "degrain.model_params": "likewise",
+    "degrain.training_params": "likewise",
     "degrain.noise_params": "likewise",
     "degrain.check_params": "likewise",
     "degrain.noise_model_params": "likewise",

@@ -20,9 +20,9 @@ from degrain.generation.weights import load_network, save_network
 from degrain.metrics.frechet import Moments, gaussian_frechet
 from degrain.models.image_classifier import ImageClassifier
 from degrain.models.image_generator import ImageGenerator
-from degrain.params import AdversarialLoss
 from degrain.training.checkpoint import Checkpoint
 from degrain.training.descend import Diverged
+from degrain.training_params import AdversarialLoss
 from generation_support import tiny_params, write_set
 from training_support import CPU, STABILISED, Recorder, copied, same
 

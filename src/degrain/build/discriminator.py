@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from degrain.models.discriminators import DcganDiscriminator, PatchDiscriminator, UnetDiscriminator
-from degrain.params import Discriminator
+from degrain.training_params import Discriminator
 
 OF_ANY_SIZE = {"unet": UnetDiscriminator, "patchgan": PatchDiscriminator}
 

@@ -8,9 +8,9 @@ from torch import nn
 
 from degrain.build.weights_file import ours, read_metadata, read_weights, save_weights
 from degrain.errors import DegrainError
+from degrain.model_params import Model
 from degrain.models.dncnn import Dncnn
 from degrain.models.unet import Unet, made_stochastic
-from degrain.params import Model
 
 # Of a model, and of its U-Net, in files that were written before they could be anything else.
 NOT_SAID = {"stochastic": False}

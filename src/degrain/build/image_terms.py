@@ -9,7 +9,7 @@ from torch import Tensor
 
 from degrain.losses.frequency import focal_frequency
 from degrain.losses.structure import ms_ssim
-from degrain.params import Train
+from degrain.training_params import Train
 
 ImageLoss = Callable[[Tensor, Tensor], Tensor]
 

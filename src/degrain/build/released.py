@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from degrain.build.generator import read_description
-from degrain.params import Model
+from degrain.model_params import Model
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
 LEGS = WEIGHTS / "legs.json"

@@ -16,11 +16,11 @@ from degrain.data.patches import Batch
 from degrain.losses.adversarial import AdversarialPair
 from degrain.losses.features import feature_matching
 from degrain.models.discriminators import Judgement
-from degrain.params import Train
 from degrain.training.descend import Stats, descend
 from degrain.training.stabilisers import Stabilisers
 from degrain.training.state import Player, TrainState, frozen
 from degrain.training.vitals import Vitals
+from degrain.training_params import Train
 
 # Little momentum: the direction that fools the discriminator turns with every step.
 BETAS = (0.5, 0.99)

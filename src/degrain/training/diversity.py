@@ -14,12 +14,13 @@ from degrain.data.noisy import Image, Pair
 from degrain.errors import DegrainError
 from degrain.files import to_tensor
 from degrain.metrics import psnr, ssim, to_8_bit
-from degrain.params import Params, Train
+from degrain.params import Params
 from degrain.seeding import seeded_generator
 from degrain.training.descend import Stats
 from degrain.training.setup import validator
 from degrain.training.state import TrainState
 from degrain.training.validation import restore
+from degrain.training_params import Train
 
 # Share of the steps in which a generator may go on ignoring z, as it does at the start, without a word.
 GRACE = 0.25

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
-from degrain.params import Train
 from degrain.training.descend import Diverged
+from degrain.training_params import Train
 
 
 class Condition(StrEnum):

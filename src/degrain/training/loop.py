@@ -11,12 +11,12 @@ from tqdm import tqdm
 
 from degrain.compute import Engine
 from degrain.data.patches import Batch, CropDataset
-from degrain.params import Optimisation
 from degrain.training.checkpoint import Checkpoint
 from degrain.training.descend import Diverged, Stats, check_finite
 from degrain.training.progress import Progress
 from degrain.training.schedule import warmup_cosine
 from degrain.training.state import TrainState
+from degrain.training_params import Optimisation
 
 CHECKPOINT_SECONDS = 20.0
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tqdm import tqdm
 
-from degrain.params import Optimisation
 from degrain.training.descend import Stats
+from degrain.training_params import Optimisation
 
 NOT_LOSSES = (
     *(

@@ -8,12 +8,13 @@ from typing import Protocol
 
 from tqdm import tqdm
 
-from degrain.params import Params, Train
+from degrain.params import Params
 from degrain.training.checkpoint import Checkpoint
 from degrain.training.descend import Diverged, Stats
 from degrain.training.health import ADVICE, JUDGED, Condition, Diagnosis, Ruined, diagnose, medians
 from degrain.training.loop import Guard, Log, Unguarded
 from degrain.training.state import TrainState
+from degrain.training_params import Train
 
 # A checkpoint is healthy only this share of the fall that is borne below the start: not on the brink.
 SAFE_SHARE = 0.5

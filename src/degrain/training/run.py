@@ -11,7 +11,7 @@ from degrain.build.generator import save_generator
 from degrain.build.weights_file import save_weights
 from degrain.compute import Engine, start_engine
 from degrain.data.noisy import Image
-from degrain.params import Optimisation, Params
+from degrain.params import Params
 from degrain.tracking import Run, training_run
 from degrain.training.checkpoint import Checkpoint, stage_key
 from degrain.training.curve import write_curve
@@ -19,6 +19,7 @@ from degrain.training.descend import Stats
 from degrain.training.loop import Guard, Plan, Step, Unguarded, fit
 from degrain.training.setup import patch_dataset, validator
 from degrain.training.state import TrainState
+from degrain.training_params import Optimisation
 
 Start = Callable[[Params, Engine], tuple[TrainState, Step]]
 GuardFor = Callable[[Params, Checkpoint, Run], Guard]

@@ -12,11 +12,12 @@ from degrain.build.degrader import Degrader
 from degrain.compute import Engine
 from degrain.data.noisy import Image, NoisySet
 from degrain.data.patches import CropDataset, PairDataset, PatchDataset
-from degrain.params import Optimisation, Params
+from degrain.params import Params
 from degrain.training.ema import Ema
 from degrain.training.muon import Muon
 from degrain.training.state import Player, TrainState
 from degrain.training.validation import Measure, Validator, measure_once
+from degrain.training_params import Optimisation
 
 PATCHES = Path("data/patches")
 BETAS = (0.9, 0.99)

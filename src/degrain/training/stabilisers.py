@@ -10,11 +10,11 @@ from torch import Tensor
 
 from degrain.data.patches import Batch
 from degrain.losses.penalties import Score, gradient_penalty, historical_averaging, lecam, squared_gradient
-from degrain.params import Train
 from degrain.seeding import seeded_generator
 from degrain.training.descend import Stats
 from degrain.training.disguise import Shown, augmented, with_instance_noise
 from degrain.training.state import TrainState
+from degrain.training_params import Train
 
 # Gulrajani et al., 2017.
 WASSERSTEIN_PENALTY = 10.0

@@ -11,9 +11,9 @@ from torch import Tensor
 from degrain.data.noisy import Image, NoisySet, Pair
 from degrain.files import to_array, to_tensor
 from degrain.metrics import psnr, ssim, to_8_bit
-from degrain.params import Validation
 from degrain.training.descend import Stats
 from degrain.training.state import TrainState
+from degrain.training_params import Validation
 
 # What is shown of a pair, 8 bits, and its figures.
 Measure = Callable[[TrainState, Pair], tuple[Image, Stats]]
