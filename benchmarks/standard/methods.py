@@ -117,8 +117,13 @@ def _generators(channels: int, engine: Engine) -> Iterator[Method]:
             restorer = Restorer(network, channels, engine, ensemble=ensemble)
             identity = sha256_file(path)[:16] + str(engine)
             parameters, gmacs = _size(network, channels)
-            times = 8 if ensemble else 1
-            yield Method(name, lambda _, r=restorer: r, identity, parameters=parameters, gmacs=gmacs * times)
+            yield Method(
+                name,
+                lambda _, r=restorer: r,
+                identity,
+                parameters=parameters,
+                gmacs=gmacs * len(restorer.turns),
+            )
 
 
 def _dncnn(channels: int, engine: Engine) -> Method:

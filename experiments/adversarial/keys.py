@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from degrain.build.generator import NOT_SAID_OF_UNET
 from degrain.files import sha256_bytes, sha256_file
 from degrain.params import Params
 from experiments.adversarial.arms import Plans, Row
@@ -26,6 +27,7 @@ def settings_key(plans: Plans, row: Row) -> str:
     """Of all that decides how an arm trains, but the seed and the number of steps."""
     params, arm = plans.params(row), row.arm
     values = params.model_dump(mode="json", include=set(SHARED))
+    values["model"]["unet"] = _as_of_old(values["model"]["unet"])
     if arm.trains != "nothing":
         without = {"steps"} if params.model.stochastic else {"steps", "sampling"}
         values |= getattr(params, arm.section).model_dump(mode="json", exclude=without)
@@ -43,3 +45,8 @@ def row_key(plans: Plans, row: Row, steps: int) -> str:
     if plans.study.passes:
         measured.append(plans.study.passes.model_dump(mode="json"))
     return digest(training_key(plans, row, steps), *measured)
+
+
+def _as_of_old(unet: dict[str, object]) -> dict[str, object]:
+    """Without what a U-Net always was before it could be set, so that rows from then keep their key."""
+    return {name: value for name, value in unet.items() if NOT_SAID_OF_UNET.get(name) != value}

@@ -144,6 +144,7 @@ def load(path: Path) -> tuple[nn.Module, int]:
     model, channels = read_description(path)
     if not read_metadata(path).get("variational"):
         return load_generator(path)
-    network = VariationalUnet(channels, widths=model.unet.widths, blocks=model.unet.blocks)
+    sizes = model.unet.model_dump(exclude={"equivariant"})
+    network = VariationalUnet(channels, **sizes)
     network.load_state_dict(read_weights(path))
     return network.eval(), channels

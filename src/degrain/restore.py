@@ -44,7 +44,8 @@ class Restorer:
     channels : of the images it was trained on. Grey images go through a colour network as three
         equal channels; colour images go through a grey one channel by channel.
     ensemble : restore each image in its eight symmetries and take the mean, in eight times the time. An
-        equivariant network restores all eight alike, so then once is enough.
+        equivariant network restores all eight alike (but for a border, if the sides are no multiples of its
+        stride), so it does so once.
     seed : of z; another gives other samples.
     """
 

@@ -12,7 +12,8 @@ from degrain import restore
 from degrain.build.released import released_path
 from degrain.files import from_float, to_float
 from degrain.models.dncnn import Dncnn
-from degrain.models.unet import Unet
+from degrain.models.symmetry import make_equivariant
+from degrain.models.unet import Unet, made_stochastic
 from degrain.noise_level import noise_level
 from degrain.restore import Restorer, tiles
 from degrain.turns import TURNS
@@ -174,6 +175,23 @@ def test_the_ensemble_is_the_mean_over_the_symmetries_also_in_tiles(monkeypatch,
     np.testing.assert_allclose(
         restorer(name, ensemble=True)(noisy, 0.1), np.mean(versions, axis=0), atol=1e-5
     )
+
+
+@pytest.mark.parametrize("stochastic", [False, True])
+def test_an_equivariant_network_restores_all_symmetries_alike_so_once_is_enough(stochastic):
+    network = Unet(1, widths=[8, 8], blocks=[1, 1], stem_stride=2, equivariant=True)
+    make_equivariant(trained_like(network))
+    if stochastic:
+        network = made_stochastic(network)
+    passed = []
+    network.register_forward_hook(lambda _, given, __: passed.append(given[0].shape))
+    noisy = RNG.random((16, 24, 1), dtype=np.float32)
+    together = Restorer(network, 1, CPU, ensemble=True)(noisy, 0.1)
+    assert len(passed) == (8 if stochastic else 1)  # each turn of z is another sample
+    if not stochastic:
+        alone = Restorer(network, 1, CPU)
+        versions = [turn.undo(alone(turn.apply(noisy), 0.1)) for turn in TURNS]
+        np.testing.assert_allclose(together, np.mean(versions, axis=0), atol=1e-5)
 
 
 def test_the_eight_symmetries_differ_and_are_undone():
