@@ -9,7 +9,10 @@ ROOT = Path(__file__).parents[1]
 # Small enough to train in a test.
 SMALL = {
     "compute": {"device": "cpu", "precision": "float32", "threads": 1},
-    "model": {"unet": {"widths": [8, 16], "blocks": [1, 2]}, "dncnn": {"depth": 3, "width": 8}},
+    "model": {
+        "unet": {"widths": [8, 16], "blocks": [1, 2], "stem_stride": 1, "equivariant": False},
+        "dncnn": {"depth": 3, "width": 8},
+    },
     "pretrain": {
         "start": "none",
         "steps": 6,
