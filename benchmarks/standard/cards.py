@@ -94,12 +94,18 @@ def _legs(legs: list[dict[str, Any]]) -> str:
     ]
     for number, leg in enumerate(legs, 1):
         began = f"`{leg['started_from'][:12]}`" if leg["started_from"] else "nothing"
-        cells = [f"{leg[end]['megapixels_seen']}, {leg[end]['minutes']}" for end in ENDS]
+        cells = [
+            f"{leg[end]['megapixels_seen']}, {leg[end]['minutes']}" if end in leg else "" for end in ENDS
+        ]
         lines.append(
             f"| {number} | {began} | {_noise(leg['noise'])} | {' | '.join(cells)} "
             f"| {_settings(leg['faithful']['settings'])} |"
         )
     return "\n".join(lines)
+
+
+def _effort(end: dict[str, Any] | None) -> str:
+    return f"{end['megapixels_seen']}, {end['minutes']}" if end else ""
 
 
 def _noise(noise: dict[str, Any]) -> str:

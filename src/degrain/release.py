@@ -1,4 +1,7 @@
-"""Make the generators of this pipeline those that come with the package: python -m degrain.release.
+"""Make the generators of this pipeline those that come with the package.
+
+    python -m degrain.release             # after `dvc repro`: both ends
+    python -m degrain.release faithful    # after `dvc repro pretrain`: a leg that another one follows
 
 A long training is made of legs: each starts from the weights that the one before it released
 (pretrain.start: auto), and legs.json beside the weights lists them.
@@ -6,13 +9,15 @@ A long training is made of legs: each starts from the weights that the one befor
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from degrain.build.generator import load_generator, read_description, save_generator
-from degrain.build.released import LEGS, End, released_for, released_path
+from degrain.build.released import END_POINTS, LEGS, End, released_for, released_path
 from degrain.compute import start_engine
 from degrain.errors import DegrainError
 from degrain.files import sha256_file, write_json
@@ -26,16 +31,25 @@ STAGES: dict[End, str] = {"faithful": "pretrain", "realistic": "train"}
 
 def main() -> None:
     """Write the weights in float16 and add a leg to the list."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("ends", nargs="*", choices=END_POINTS, help="which (default: both)")
+    ends = parser.parse_args().ends or END_POINTS
     try:
-        params = load_params()
-        leg = release(params)
+        leg = release(load_params(), ends=ends)
     except DegrainError as error:
         sys.exit(f"degrain.release: {error}")
     print(json.dumps(leg, indent=2))
 
 
-def release(params: Params, *, models: Path = Path("models")) -> dict[str, Any]:
-    """Take the generators that `models` holds as the released ones; returns the leg that is added."""
+def release(
+    params: Params, *, models: Path = Path("models"), ends: Sequence[End] = END_POINTS
+) -> dict[str, Any]:
+    """Take the generators that `models` holds as the released ones; returns the leg that is added.
+
+    ends : which; of others the released weights stay, which are then not of the same training.
+    """
     channels = params.data.channels
     started_from, legs = _earlier(params)
     leg: dict[str, Any] = {
@@ -48,7 +62,8 @@ def release(params: Params, *, models: Path = Path("models")) -> dict[str, Any]:
         "patches": params.patches.model_dump(mode="json"),
         "augment": params.augment.model_dump(mode="json"),
     }
-    for end, stage in STAGES.items():
+    for end in ends:
+        stage = STAGES[end]
         trained, released = models / stage / "generator.safetensors", released_path(end, channels)
         network, _ = load_generator(trained)
         save_generator(released, network.half(), read_description(trained)[0], channels)

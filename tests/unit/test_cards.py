@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import pandas as pd
@@ -39,3 +40,20 @@ def test_what_was_measured_with_other_weights_is_left_out(written):
         assert "| feature distance |" in before[name]
         assert "| feature distance |" not in after[name]
         assert "not been measured" in after[name]
+
+
+def test_a_leg_without_a_realistic_end_has_an_empty_cell(tmp_path, monkeypatch):
+    legs = json.loads(cards.LEGS.read_text(encoding="utf-8"))
+    legs["grey"] = [{**legs["grey"][-1], "started_from": None}, legs["grey"][-1]]
+    del legs["grey"][0]["realistic"]
+    (tmp_path / "legs.json").write_text(json.dumps(legs))
+    monkeypatch.setattr(cards, "LEGS", tmp_path / "legs.json")
+    monkeypatch.setattr(cards, "WEIGHTS", tmp_path)
+    cards.write_cards(REPORTS)
+    first, second = [
+        line.split(" | ")
+        for line in (tmp_path / "grey.md").read_text().splitlines()
+        if "gaussian, sigma" in line
+    ]
+    assert first[4] == ""
+    assert second[4] != ""

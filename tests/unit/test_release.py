@@ -73,3 +73,12 @@ def test_released_weights_are_those_of_the_same_network_only(project) -> None:
     assert released.released_for(params.model.model_copy(update={"dncnn": other}), 3)
     wider = params.model.unet.model_copy(update={"widths": (8, 24)})
     assert released.released_for(params.model.model_copy(update={"unet": wider}), 3) is None
+
+
+def test_a_leg_of_the_pixel_loss_alone_leaves_the_realistic_weights(project) -> None:
+    params, weights = project
+    whole = release(params)
+    leg = release(with_start(params, "auto"), ends=["faithful"])
+    assert "realistic" not in leg
+    assert whole["realistic"]["sha256"] == sha256_file(weights / "realistic-colour.safetensors")
+    assert leg["started_from"] == whole["faithful"]["sha256"]
