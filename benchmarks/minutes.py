@@ -45,8 +45,9 @@ class Goal:
     lr: float
 
     def params(self, params: Params) -> Params:
-        """The params of the training: from nothing, at one level, Muon."""
-        unet = params.model.unet.model_copy(update={"widths": self.widths})
+        """The params of the training: a plain U-Net, from nothing, at one level, Muon."""
+        plain = {"blocks": (2, 2, 4), "stem_stride": 1, "equivariant": False}
+        unet = params.model.unet.model_copy(update=plain | {"widths": self.widths})
         level = params.noise.gaussian.model_copy(update={"train": float(SIGMA)})
         settings: dict[str, object] = {"start": "none", "optimizer": "muon", "warmup_steps": 50}
         settings |= {"lr": self.lr, "steps": self.steps, "batch_size": BATCH, "patch_size": self.patch_size}

@@ -59,7 +59,8 @@ def _card(name: str, legs: list[dict[str, Any]], quality: pd.DataFrame, dial: pd
 
 def _network(model: dict[str, Any]) -> str:
     widths, blocks = ("/".join(map(str, model[key])) for key in ("widths", "blocks"))
-    finest = f", the finest {model['stem_stride']} pixels wide" if model["stem_stride"] > 1 else ""
+    stride = model["stem_stride"]
+    finest = f", the finest of them at 1/{stride} of the image's sides" if stride > 1 else ""
     turns = ", which restores a turned or mirrored image alike" if model["equivariant"] else ""
     return f"a U-Net of {widths} channels with {blocks} residual blocks at its scales{finest}{turns}"
 
@@ -94,9 +95,7 @@ def _legs(legs: list[dict[str, Any]]) -> str:
     ]
     for number, leg in enumerate(legs, 1):
         began = f"`{leg['started_from'][:12]}`" if leg["started_from"] else "nothing"
-        cells = [
-            f"{leg[end]['megapixels_seen']}, {leg[end]['minutes']}" if end in leg else "" for end in ENDS
-        ]
+        cells = [_effort(leg.get(end)) for end in ENDS]
         lines.append(
             f"| {number} | {began} | {_noise(leg['noise'])} | {' | '.join(cells)} "
             f"| {_settings(leg['faithful']['settings'])} |"

@@ -1,7 +1,7 @@
 """Make the generators of this pipeline those that come with the package.
 
     python -m degrain.release             # after `dvc repro`: both ends
-    python -m degrain.release faithful    # after `dvc repro pretrain`: a leg that another one follows
+    python -m degrain.release --faithful  # after `dvc repro pretrain`: a leg that another one follows
 
 A long training is made of legs: each starts from the weights that the one before it released
 (pretrain.start: auto), and legs.json beside the weights lists them.
@@ -34,8 +34,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("ends", nargs="*", choices=END_POINTS, help="which (default: both)")
-    ends = parser.parse_args().ends or END_POINTS
+    parser.add_argument("--faithful", action="store_true", help="only what the pixel loss trained")
+    ends: Sequence[End] = ("faithful",) if parser.parse_args().faithful else END_POINTS
     try:
         leg = release(load_params(), ends=ends)
     except DegrainError as error:
@@ -48,7 +48,7 @@ def release(
 ) -> dict[str, Any]:
     """Take the generators that `models` holds as the released ones; returns the leg that is added.
 
-    ends : which; of others the released weights stay, which are then not of the same training.
+    ends : which, the faithful one among them; the other's weights stay, and are then of another training.
     """
     channels = params.data.channels
     started_from, legs = _earlier(params)

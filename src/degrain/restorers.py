@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
+from torch import nn
 
 from degrain.build.dial import load_between
+from degrain.build.generator import load_generator
 from degrain.build.released import released_path
 from degrain.compute import Engine
 from degrain.errors import DegrainError
@@ -43,11 +45,15 @@ class Released:
     def _for(self, channels: int) -> Restorer:
         """Each is loaded when it is first needed."""
         if channels not in self._loaded:
-            ends = released_path("faithful", channels), released_path("realistic", channels)
-            self._loaded[channels] = Restorer(
-                *load_between(*ends, self.dial), self.engine, ensemble=self.ensemble
-            )
+            found = self._generator(released_path("faithful", channels), released_path("realistic", channels))
+            self._loaded[channels] = Restorer(*found, self.engine, ensemble=self.ensemble)
         return self._loaded[channels]
+
+    def _generator(self, faithful: Path, realistic: Path) -> tuple[nn.Module, int]:
+        """An end needs no other: while it is trained on, there may be none of the same training."""
+        if self.dial in (0, 1):
+            return load_generator(realistic if self.dial else faithful)
+        return load_between(faithful, realistic, self.dial)
 
 
 def load_restorer(

@@ -65,6 +65,16 @@ def test_different_networks_and_a_dial_out_of_range_are_refused(ends, make_param
         load_between(*paths, 1.5)
 
 
+def test_networks_of_one_shape_that_are_different_are_refused(make_params, tmp_path):
+    paths = []
+    for equivariant in (False, True):
+        section = make_params({"model": {"unet": {"widths": [8, 16], "equivariant": equivariant}}}).model
+        paths.append(tmp_path / f"{equivariant}.safetensors")
+        save_generator(paths[-1], build_generator(section, 3), section, 3)
+    with pytest.raises(DegrainError, match="different networks"):
+        load_between(*paths, 0.5)
+
+
 # --- denoise ---
 
 

@@ -57,6 +57,10 @@ def test_shipped_params_are_valid(default_values: dict[str, Any]) -> None:
             "params.yaml: validation.crop_px = 32; expected at least 64, the stride of model.unet",
         ),
         (
+            {"model": {"unet": {"widths": [8, 12], "blocks": [1, 2], "equivariant": True}}},
+            "widths = [8, 12]; expected multiples of 8",
+        ),
+        (
             {"model": {"unet": {"widths": [8, 16], "blocks": [1, 2, 3]}}},
             "blocks = [1, 2, 3]; expected 2 numbers, one for each of widths",
         ),

@@ -61,13 +61,18 @@ def test_list_of_legs_and_card_name_the_weights_that_are_there(channels):
     [
         ({}, "pretrain: on from faithful-colour.safetensors, released with degrain"),
         (
-            {"data": {"channels": 1}, "model": {"unet": {"widths": [48, 96, 192]}}},
+            {
+                "data": {"channels": 1},
+                "model": {
+                    "unet": {"widths": [96, 192], "blocks": [3, 4], "stem_stride": 2, "equivariant": True}
+                },
+            },
             "pretrain: on from faithful-grey.safetensors",
         ),
         ({"pretrain": {"start": "none"}}, "pretrain: from nothing\n"),
         (
             {"data": {"channels": 1}},
-            "are of another model: generator unet, widths [48, 96, 192]",
+            "are of another model: generator unet, widths [96, 192]",
         ),
     ],
 )

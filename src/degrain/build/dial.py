@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from degrain.build.generator import load_generator
+from degrain.build.generator import load_generator, read_description
 from degrain.errors import DegrainError
 
 
@@ -34,9 +34,8 @@ def load_between(faithful: Path, realistic: Path, dial: float) -> tuple[nn.Modul
     other, channels = load_generator(realistic)
     network, _ = load_generator(faithful, stochastic=bool(other.stochastic))
     mine, theirs = network.state_dict(), other.state_dict()
-    if {name: value.shape for name, value in mine.items()} != {
-        name: value.shape for name, value in theirs.items()
-    }:
+    (one, its_channels), (another, _) = read_description(faithful), read_description(realistic)
+    if (one.in_use, its_channels) != (another.in_use, channels):
         msg = f"{faithful}, {realistic}: expected two end points of one network; they are different networks"
         raise DegrainError(msg)
     network.load_state_dict({name: _between(mine[name], theirs[name], dial) for name in mine})

@@ -73,5 +73,5 @@ def read_description(path: Path) -> tuple[Model, int]:
     with ours(path):
         described = read_metadata(path)
         model = NOT_SAID | described["model"]
-        model["unet"] = NOT_SAID_OF_UNET | model["unet"]
+        model |= {"unet": NOT_SAID_OF_UNET | model["unet"]}
         return Model(**model), int(described["channels"])

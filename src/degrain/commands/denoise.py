@@ -68,7 +68,8 @@ def add_to(commands: Commands) -> None:
     parser.add_argument(
         "--ensemble",
         action="store_true",
-        help="restore each image in its eight symmetries and average them: better, in eight times the time",
+        help="restore each image in its eight symmetries and average them: better, in eight times the time; "
+        "once is enough where a generator restores all eight alike, as the grey one does",
     )
     parser.add_argument(
         "--device",

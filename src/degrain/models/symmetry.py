@@ -42,9 +42,12 @@ def keep_equivariant(network: nn.Module) -> None:
     """Average every gradient over the weights that are to stay equal, as soon as it is there.
 
     Whoever updates equal weights with equal gradients alike keeps them equal, up to rounding: Adam does, and
-    so does Muon, for turning permutes the rows and the columns of a layer's matrix.
+    so does Muon, for turning permutes the rows and the columns of a layer's matrix. A copy of a network that
+    is to be trained needs it anew.
     """
     for weight, axes in _weights(network):
+        if not weight.requires_grad:
+            continue
         average = partial(_average, axes=axes)
         weight.register_post_accumulate_grad_hook(average)  # type: ignore[no-untyped-call]
 

@@ -80,7 +80,10 @@ class VariationalUnet(Unet):
 
 
 def made_variational(network: Unet, *, widths: Sequence[int], blocks: Sequence[int]) -> VariationalUnet:
-    """The network of these widths and blocks with a latent, whose mean restores what the network did."""
+    """The network of these widths and blocks with a latent, whose mean restores what the network did.
+
+    It starts as equivariant as the network is, and is then trained without.
+    """
     stride = network.head.stride[0]
     grown = VariationalUnet(network.tail.out_channels, widths=widths, blocks=blocks, stem_stride=stride)
     grown.load_state_dict(grown.state_dict() | network.state_dict())
