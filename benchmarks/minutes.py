@@ -27,7 +27,7 @@ from degrain.compute import Engine, start_engine
 from degrain.files import write_csv
 from degrain.params import Params, load_params
 from degrain.restore import Restorer
-from degrain.training.loop import Plan, advance, on_device
+from degrain.training.loop import Plan, advance, prepared
 from degrain.training.state import TrainState
 
 SIGMA, BATCH = 25, 8
@@ -68,7 +68,7 @@ GOALS = {
 def train(state: TrainState, plan: Plan) -> float:
     """Train to the end; returns the seconds it took."""
     start, steps = time.perf_counter(), plan.settings.steps
-    for batch in tqdm(on_device(plan.data.batches(0, steps), state.engine), "training", steps):
+    for batch in tqdm(prepared(plan.data, 0, steps, state.engine), "training", steps):
         advance(state, batch, plan)
     return time.perf_counter() - start
 

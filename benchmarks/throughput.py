@@ -23,7 +23,7 @@ from degrain.data.patches import Batch
 from degrain.files import write_json
 from degrain.params import Params, load_params
 from degrain.training.adversarial import adversarial_step, discriminator_player
-from degrain.training.loop import Plan, advance, on_device
+from degrain.training.loop import Plan, advance, prepared
 from degrain.training.pixel import PixelStep
 from degrain.training.setup import patch_dataset, start_state
 from degrain.training.state import TrainState
@@ -62,7 +62,7 @@ def seconds(state: TrainState, plan: Plan, batches: Iterator[Batch]) -> float:
 def measure(stage: str, params: Params, engine: Engine) -> dict[str, float]:
     """Mpx/s with real batches and with one batch kept in memory, and their ratio, as medians."""
     state, plan = training(stage, params, engine)
-    real = on_device(plan.data.batches(0, (2 * ROUNDS + 2) * STEPS), engine)
+    real = prepared(plan.data, 0, (2 * ROUNDS + 2) * STEPS, engine)
     kept = itertools.repeat(next(real))
     seconds(state, plan, kept)
     pairs = [(seconds(state, plan, real), seconds(state, plan, kept)) for _ in range(ROUNDS)]

@@ -30,7 +30,7 @@ from degrain.files import write_json
 from degrain.params import Params, load_params
 from degrain.tracking import training_run
 from degrain.training.checkpoint import Checkpoint
-from degrain.training.loop import Plan, fit, on_device
+from degrain.training.loop import Plan, fit, prepared
 from degrain.training.setup import validator
 
 ROUNDS, STEPS = 3, 40
@@ -96,7 +96,7 @@ def main() -> None:
     params = load_params()
     engine = start_engine(params.compute)
     state, plan = training("pretrain", params, engine)
-    kept = next(on_device(plan.data.batches(0, 1), engine))
+    kept = next(prepared(plan.data, 0, 1, engine))
     found = convolutions(state.generator.network, kept.noisy, kept.sigma)
     # Forward, and twice that backward.
     flops = 3 * 2 * macs(found) / (len(kept.noisy) * kept.noisy[0, 0].numel())

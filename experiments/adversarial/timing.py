@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from degrain.compute import Engine
 from degrain.training.checkpoint import Checkpoint
-from degrain.training.loop import advance, on_device
+from degrain.training.loop import advance, prepared
 from experiments.adversarial.arms import Plans, Row
 from experiments.adversarial.clock import Clock
 from experiments.adversarial.trainings import STREAM, start
@@ -33,7 +33,7 @@ def _time(plans: Plans, row: Row, engine: Engine) -> float:
     params = plans.params(row, steps=10 * (WARM_UP + TIMED))
     nowhere = Checkpoint(STREAM, "timing")
     state, plan = start(plans, row, params, engine, nowhere, Clock(nowhere))
-    batches = on_device(plan.data.batches(0, WARM_UP + TIMED), engine)
+    batches = prepared(plan.data, 0, WARM_UP + TIMED, engine)
     for batch in itertools.islice(batches, WARM_UP):
         advance(state, batch, plan)
     began = time.perf_counter()

@@ -11,7 +11,7 @@ from degrain.sampling_params import Sampling
 from degrain.section import Section
 from degrain.stabiliser_params import Stabilisers
 
-PixelLoss = Literal["l1", "charbonnier", "mse"]
+PixelLoss = Literal["l1", "charbonnier", "mse", "log-mse"]
 AdversarialLoss = Literal[
     "minimax",
     "non-saturating",

@@ -10,5 +10,5 @@ from torch import Tensor
 from degrain.losses import pixel
 
 PIXEL: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = MappingProxyType(
-    {"l1": pixel.l1, "charbonnier": pixel.charbonnier, "mse": pixel.mse}
+    {"l1": pixel.l1, "charbonnier": pixel.charbonnier, "mse": pixel.mse, "log-mse": pixel.log_mse}
 )

@@ -32,7 +32,9 @@ def jitter_colours(images: Tensor, strength: float, *, generator: torch.Generato
     if strength == 0:
         return images
     batch, channels = images.shape[:2]
-    contrast = torch.rand((batch, 1, 1, 1), generator=generator) * 2 - 1
-    brightness = torch.rand((batch, channels, 1, 1), generator=generator) * 2 - 1
+    contrast, brightness = (
+        torch.rand((batch, count, 1, 1), generator=generator, device=images.device) * 2 - 1
+        for count in (1, channels)
+    )
     changed: Tensor = (images - 0.5) * (1 + strength * contrast) + 0.5 + strength / 2 * brightness
     return changed.clamp_(0, 1)

@@ -23,6 +23,9 @@ from degrain.seeding import seeded_generator
 
 Bytes = NDArray[np.uint8]
 SHARD_BYTES = 256 * 2**20
+CPU = torch.device("cpu")
+# Batches in the making; beside a GPU, which has the processor idle, as many threads make them.
+AHEAD = 3
 
 
 @dataclass(frozen=True)
@@ -132,12 +135,15 @@ class CropDataset(ABC):
     def __len__(self) -> int:
         return int(self.ends[-1])
 
-    def batch(self, step: int) -> Batch:
-        """The batch of one step, on the CPU."""
+    def batch(self, step: int, device: torch.device = CPU) -> Batch:
+        """The batch of one step; the device draws the noise itself, and each kind of device draws another."""
         generator = seeded_generator(self.seed, step)
         draws = torch.rand((self.batch_size, 4), generator=generator, dtype=torch.float64).numpy()
-        crops = np.stack([self._crop(*row) for row in draws])
-        seen = torch.from_numpy(crops).permute(0, 3, 1, 2).float().div_(255)
+        crops = torch.from_numpy(np.stack([self._crop(*row) for row in draws]))
+        if device != CPU:
+            crops = crops.pin_memory().to(device, non_blocking=True)
+            generator = seeded_generator(self.seed, step, device=device)
+        seen = crops.permute(0, 3, 1, 2).float().div_(255)
         return self._finish(seen, (draws[:, 0] * len(self)).astype(np.int64), generator)
 
     @abstractmethod
@@ -153,17 +159,18 @@ class CropDataset(ABC):
         y, x = int(down * room), int(right * room)
         return turn(patch[y : y + self.crop, x : x + self.crop], int(symmetry * 8))
 
-    def batches(self, start: int, stop: int) -> Iterator[Batch]:
-        """The batches of the steps from start to stop, prepared ahead on a thread."""
+    def batches(self, start: int, stop: int, device: torch.device = CPU) -> Iterator[Batch]:
+        """The batches of the steps from start to stop on a device, prepared ahead on threads."""
         # More threads than processors would make those of the training wait for one another.
-        with ThreadPoolExecutor(max_workers=1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        workers = 1 if device == CPU else AHEAD
+        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             ahead: list[Future[Batch]] = [
-                pool.submit(self.batch, step) for step in range(start, min(start + 3, stop))
+                pool.submit(self.batch, step, device) for step in range(start, min(start + AHEAD, stop))
             ]
             for step in range(start, stop):
                 batch = ahead.pop(0).result()
-                if step + 3 < stop:
-                    ahead.append(pool.submit(self.batch, step + 3))
+                if step + AHEAD < stop:
+                    ahead.append(pool.submit(self.batch, step + AHEAD, device))
                 yield batch
 
 

@@ -24,6 +24,10 @@ class DrawsBlocks(Protocol):
     side_px: int
     numbers: int
 
+    def to(self, device: torch.device) -> DrawsBlocks:
+        """The same on a device."""
+        ...
+
     def __call__(self, z: Tensor, brightness: Tensor, level_255: Tensor) -> Tensor:
         """z (N, numbers), brightness (N, C), level (N,) to noise (N, C, side_px, side_px)."""
         ...
@@ -86,7 +90,8 @@ class Learned:
         z = torch.randn(shape, generator=generator, device=brightness.device, dtype=brightness.dtype)
         starts = range(0, len(level), MOST_BLOCKS)
         parts = (slice(start, start + MOST_BLOCKS) for start in starts)
-        return torch.cat([self.blocks(z[part], brightness[part], level[part]) for part in parts])
+        blocks = self.blocks.to(z.device)
+        return torch.cat([blocks(z[part], brightness[part], level[part]) for part in parts])
 
 
 def _means_under_blocks(clean: Tensor, grid: tuple[int, int], shift: list[int], side: int) -> Tensor:

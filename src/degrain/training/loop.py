@@ -10,7 +10,7 @@ from typing import Protocol
 from tqdm import tqdm
 
 from degrain.compute import Engine
-from degrain.data.patches import Batch, CropDataset
+from degrain.data.patches import CPU, Batch, CropDataset
 from degrain.training.checkpoint import Checkpoint
 from degrain.training.descend import Diverged, Stats, check_finite
 from degrain.training.progress import Progress
@@ -105,7 +105,7 @@ def _train(state: TrainState, plan: Plan, checkpoint: Checkpoint, log: Log, name
     """Train from the step that the state is at to the last one."""
     settings, saved_at = plan.settings, time.monotonic()
     with Progress(name, settings, state.step) as progress:
-        for batch in on_device(plan.data.batches(state.step, settings.steps), state.engine):
+        for batch in prepared(plan.data, state.step, settings.steps, state.engine):
             stats, figures = advance(state, batch, plan), Stats()
             log.log_metrics(state.done, stats)
             progress.advance(stats)
@@ -151,7 +151,9 @@ def _close_interval(state: TrainState, plan: Plan) -> Stats:
     return figures
 
 
-def on_device(batches: Iterator[Batch], engine: Engine) -> Iterator[Batch]:
-    """The batches, where the networks are."""
-    for batch in batches:
+def prepared(data: CropDataset, start: int, stop: int, engine: Engine) -> Iterator[Batch]:
+    """The batches of the steps from start to stop, where the networks are."""
+    # A processor draws noise too slowly for a GPU.
+    drawn_on = engine.device if engine.device.type == "cuda" else CPU
+    for batch in data.batches(start, stop, drawn_on):
         yield Batch(engine.send(batch.clean), engine.send(batch.noisy), engine.send(batch.sigma))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -47,37 +47,45 @@ class Muon(torch.optim.Optimizer):
             if self.weight_decay:
                 torch._foreach_mul_(weights, 1 - group["lr"] * self.weight_decay)
             change = self._orthogonal if group["hidden"] else self._adam
-            for weight, update in change(weights):
-                weight.sub_(update, alpha=group["lr"])
+            for alike, updates in change(weights):
+                torch._foreach_add_(alike, updates, alpha=-group["lr"])
 
-    def _orthogonal(self, weights: Iterable[Tensor]) -> Iterable[tuple[Tensor, Tensor]]:
-        """Each weight with its update; those of one shape are computed together."""
+    def _orthogonal(self, weights: list[Tensor]) -> Iterable[tuple[list[Tensor], list[Tensor]]]:
+        """Groups of weights with their updates; those of one shape are computed together."""
         by_shape: dict[torch.Size, list[Tensor]] = {}
         for weight in weights:
             by_shape.setdefault(weight.shape, []).append(weight)
         for shape, alike in by_shape.items():
-            directions = torch.stack([self._direction(weight).reshape(shape[0], -1) for weight in alike])
+            directions = torch.stack([one.reshape(shape[0], -1) for one in self._directions(alike)])
             updates = orthogonalise(directions.to(self.dtype)).to(directions.dtype)
             scale = RMS * math.sqrt(max(updates.shape[1:]))
-            yield from zip(alike, (updates * scale).view(-1, *shape), strict=True)
+            yield alike, list((updates * scale).view(-1, *shape).unbind())
 
-    def _direction(self, weight: Tensor) -> Tensor:
+    def _directions(self, weights: list[Tensor]) -> Sequence[Tensor]:
         """Nesterov's momentum."""
-        state, gradient = self.state[weight], self._gradient(weight)
-        if not state:
-            state["momentum"] = torch.zeros_like(weight)
-        momentum: Tensor = state["momentum"].lerp_(gradient, 1 - MOMENTUM)
-        return gradient.lerp(momentum, MOMENTUM)
+        gradients = [self._gradient(weight) for weight in weights]
+        momenta = [self._kept(weight, "momentum") for weight in weights]
+        torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
+        return torch._foreach_lerp(gradients, momenta, MOMENTUM)
 
-    def _adam(self, weights: Iterable[Tensor]) -> Iterable[tuple[Tensor, Tensor]]:
+    def _adam(self, weights: list[Tensor]) -> Iterable[tuple[list[Tensor], list[Tensor]]]:
         for weight in weights:
             state, gradient = self.state[weight], self._gradient(weight)
-            if not state:
-                state |= {"step": 0, "first": torch.zeros_like(weight), "second": torch.zeros_like(weight)}
-            state["step"] += 1
-            first = state["first"].lerp_(gradient, 1 - BETAS[0]) / (1 - BETAS[0] ** state["step"])
-            second = state["second"].lerp_(gradient.square(), 1 - BETAS[1]) / (1 - BETAS[1] ** state["step"])
-            yield weight, first / (second.sqrt() + EPSILON)
+            state["step"] = state.get("step", 0) + 1
+            means = (gradient, gradient.square())
+            first, second = (
+                self._kept(weight, name).lerp_(mean, 1 - beta) / (1 - beta ** state["step"])
+                for name, mean, beta in zip(("first", "second"), means, BETAS, strict=True)
+            )
+            yield [weight], [first / (second.sqrt() + EPSILON)]
+
+    def _kept(self, weight: Tensor, name: str) -> Tensor:
+        """An average that belongs to a weight."""
+        state = self.state[weight]
+        if name not in state:
+            state[name] = torch.zeros_like(weight)
+        kept: Tensor = state[name]
+        return kept
 
     @staticmethod
     def _gradient(weight: Tensor) -> Tensor:
