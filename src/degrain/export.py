@@ -17,6 +17,7 @@ import degrain
 from degrain.build.generator import load_generator
 from degrain.errors import DegrainError
 from degrain.files import write_bytes
+from degrain.restore import mirrored
 
 # (batch, height, width) that are compared with PyTorch: a single pixel, odd sides, a photograph, a batch.
 CHECKED = ((1, 1, 1), (1, 37, 51), (1, 481, 321), (2, 64, 48))
@@ -39,17 +40,11 @@ class AnySize(nn.Module):
     def forward(self, noisy: Tensor, sigma: Tensor) -> Tensor:
         """noisy (B, C, H, W) of any size; sigma (B,) on the image's scale; the shape of `noisy`."""
         height, width = noisy.shape[2:]
-        padded = noisy.index_select(2, self._padded(height)).index_select(3, self._padded(width))
+        # An exporter can follow indices for every side, while padding would fix the one it was shown.
+        rows, columns = (mirrored(side, self.stride) for side in (height, width))
+        padded = noisy.index_select(2, rows).index_select(3, columns)
         restored: Tensor = self.network(padded, sigma)
         return restored[:, :, :height, :width]
-
-    def _padded(self, side: int) -> Tensor:
-        """Indices along a side that repeat the last until they are a multiple of the stride.
-
-        An exporter can follow them for every side, while padding would fix the one it was shown.
-        """
-        multiple = (side + self.stride - 1) // self.stride * self.stride
-        return torch.arange(multiple).clamp(max=side - 1)
 
 
 def export_onnx(model: Path, output: Path) -> float | None:

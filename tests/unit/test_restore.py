@@ -12,7 +12,7 @@ from degrain.files import to_array, to_channels, to_tensor
 from degrain.models.dncnn import Dncnn
 from degrain.models.unet import Unet
 from degrain.noise_level import noise_level
-from degrain.restore import Restorer, pad_to_multiple, tiles
+from degrain.restore import Restorer, mirrored, pad_to_multiple, tiles
 from training_support import CPU, trained_like
 
 RNG = np.random.default_rng(3)
@@ -76,13 +76,17 @@ def test_tiles_are_a_partition_with_surroundings(monkeypatch, height, width, ove
     np.testing.assert_array_equal(times, 1)
 
 
-def test_padding_repeats_the_last_row_and_column_and_no_more():
-    image = torch.rand(1, 2, 5, 8)
-    padded = pad_to_multiple(image, 4)
-    assert padded.shape == (1, 2, 8, 8)
-    assert torch.equal(padded[:, :, :5], image)
-    assert torch.equal(padded[:, :, 5:], image[:, :, 4:].expand(1, 2, 3, 8))
+@pytest.mark.parametrize("shape", [(5, 8), (8, 5), (9, 11), (8, 8), (7, 4)])
+def test_padding_mirrors_as_numpy_does_and_no_more_than_needed(shape):
+    image = torch.rand(1, 2, *shape)
+    more = [(0, 0), (0, 0), *((0, -side % 4) for side in shape)]
+    np.testing.assert_array_equal(pad_to_multiple(image, 4), np.pad(image.numpy(), more, mode="reflect"))
     assert torch.equal(pad_to_multiple(image, 1), image)
+
+
+@pytest.mark.parametrize(("side", "indices"), [(1, [0] * 8), (2, [0, 1] + [0] * 6), (4, [0, 1, 2, 3, 2, 1, 0, 0])])
+def test_sides_too_short_to_mirror_repeat_their_first_pixel(side, indices):
+    assert mirrored(side, 8).tolist() == indices
 
 
 @every_generator

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from tqdm import tqdm
 
 from degrain.training.descend import Stats
@@ -30,6 +32,7 @@ class Progress:
     def __init__(self, name: str, settings: Optimisation, start: int) -> None:
         self._bar = tqdm(total=settings.steps, initial=start, desc=name, unit="step", smoothing=0.05)
         self._pixels = settings.batch_size * settings.patch_size**2
+        self._steps, self._began = 0, time.monotonic()  # the bar counts nothing where TQDM_DISABLE is set
         self._validated = ""
 
     def __enter__(self) -> Progress:
@@ -41,13 +44,13 @@ class Progress:
     @property
     def rate(self) -> float:
         """Megapixels a second so far in this process, validation included."""
-        values = self._bar.format_dict
-        pixels: int = (values["n"] - values["initial"]) * self._pixels
-        return pixels / 1e6 / max(float(values["elapsed"]), 1e-9)
+        seconds = time.monotonic() - self._began
+        return self._steps * self._pixels / 1e6 / max(seconds, 1e-9)
 
     def advance(self, stats: Stats) -> None:
         """Count one step."""
         losses = " ".join(f"{term} {value:.4f}" for term, value in stats.items() if _is_loss(term))
+        self._steps += 1
         self._bar.set_postfix_str(f"{self.rate:.3f} Mpx/s, {losses}{self._validated}", refresh=False)
         self._bar.update()
 
