@@ -44,7 +44,6 @@ def _card(name: str, legs: list[dict[str, Any]], quality: pd.DataFrame, dial: pd
     return TEMPLATE.read_text(encoding="utf-8").format(
         name=name,
         network=_network(last["model"]),
-        engine=last["engine"],
         results=_results(name, quality),
         dial_set=SETS[name][-1].upper(),
         dial=_dial(dial[dial["set"] == SETS[name][-1]], [last[end]["sha256"] for end in ENDS]),
@@ -90,7 +89,7 @@ def _dial(curve: pd.DataFrame, weights: list[str]) -> str:
 def _legs(legs: list[dict[str, Any]]) -> str:
     """A table: what each leg did, and on which weights it went on."""
     lines = [
-        "| leg | from | noise | pixel: Mpx, minutes | adversarial: Mpx, minutes | pixel loss: settings |",
+        "| leg | from | noise | pixel loss alone | adversarial | pixel loss: settings |",
         "| ---: | --- | --- | ---: | ---: | --- |",
     ]
     for number, leg in enumerate(legs, 1):
@@ -104,7 +103,10 @@ def _legs(legs: list[dict[str, Any]]) -> str:
 
 
 def _effort(end: dict[str, Any] | None) -> str:
-    return f"{end['megapixels_seen']}, {end['minutes']}" if end else ""
+    if not end:
+        return ""
+    threads = f", {end['threads']} thread{'s' * (end['threads'] > 1)}" if end["engine"].startswith("cpu") else ""
+    return f"{end['megapixels_seen']} Mpx, {end['minutes']} min on {end['engine']}{threads}"
 
 
 def _noise(noise: dict[str, Any]) -> str:

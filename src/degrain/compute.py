@@ -40,7 +40,8 @@ class Engine:
         return tensor.to(self.device, memory_format=layout, non_blocking=True)
 
     def __str__(self) -> str:
-        return f"{self.device.type}, {str(self.dtype).removeprefix('torch.')}"
+        name = f" ({torch.cuda.get_device_name(self.device)})" if self.device.type == "cuda" else ""
+        return f"{self.device.type}{name}, {str(self.dtype).removeprefix('torch.')}"
 
 
 def start_engine(compute: Compute) -> Engine:

@@ -54,8 +54,6 @@ def release(
     started_from, legs = _earlier(params)
     leg: dict[str, Any] = {
         "started_from": started_from,
-        "engine": str(start_engine(params.compute)),
-        "threads": params.compute.threads,
         "model": params.model.in_use,
         "data": {"train": params.data.train, "manifest_sha256": sha256_file(Path("data/raw/manifest.csv"))},
         "noise": _noise(params.noise),
@@ -79,6 +77,8 @@ def _training(settings: Optimisation, trained: Path, params: Params) -> dict[str
     return {
         "megapixels_seen": round(pixels / 1e6),
         "minutes": training_minutes(trained, params.tracking.experiment),
+        "engine": str(start_engine(params.compute)),
+        "threads": params.compute.threads,
         "settings": settings.model_dump(mode="json"),
     }
 
