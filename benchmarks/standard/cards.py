@@ -105,8 +105,10 @@ def _legs(legs: list[dict[str, Any]]) -> str:
 def _effort(end: dict[str, Any] | None) -> str:
     if not end:
         return ""
-    threads = f", {end['threads']} thread{'s' * (end['threads'] > 1)}" if end["engine"].startswith("cpu") else ""
-    return f"{end['megapixels_seen']} Mpx, {end['minutes']} min on {end['engine']}{threads}"
+    where = end["engine"]
+    if where.startswith("cpu"):
+        where += f", {end['threads']} thread{'s' * (end['threads'] > 1)}"
+    return f"{end['megapixels_seen']} Mpx, {end['minutes']} min on {where}"
 
 
 def _noise(noise: dict[str, Any]) -> str:

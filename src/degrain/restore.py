@@ -27,7 +27,7 @@ Window = tuple[slice, slice]
 Tile = tuple[Window, Window, Window]
 
 # Larger tiles lose less to their overlap; smaller ones need less memory, which is also quicker to get.
-TILE_PX = 576
+TILE_PX = 768
 # So many tiles leave holes between what is kept that add up to as much as a tile takes.
 TRIM_TILES = 16
 # Pixels that go through the network at once: more gain nothing.

@@ -6,15 +6,24 @@ import math
 
 import pytest
 import torch
+from skimage.metrics import peak_signal_noise_ratio
 
 from degrain.build.adversarial_losses import ADVERSARIAL
 from degrain.build.pixel_losses import PIXEL
 from degrain.losses.features import feature_matching
 
+
+def mean(values):
+    values = list(values)
+    return sum(values) / len(values)
+
+
+# Of all differences of one image.
 FORMULAE = {
-    "l1": lambda d: abs(d),
-    "mse": lambda d: d * d,
-    "charbonnier": lambda d: math.sqrt(d * d + 1e-6),
+    "l1": lambda all_d: mean(abs(d) for d in all_d),
+    "mse": lambda all_d: mean(d * d for d in all_d),
+    "charbonnier": lambda all_d: mean(math.sqrt(d * d + 1e-6) for d in all_d),
+    "log-mse": lambda all_d: math.log(mean(d * d for d in all_d) + 1e-5),
 }
 
 
@@ -22,7 +31,7 @@ FORMULAE = {
 def test_pixel_loss_follows_its_formula(name) -> None:
     clean, restored = torch.rand(3, 2, 4, 5, dtype=torch.float64), torch.rand(3, 2, 4, 5, dtype=torch.float64)
     differences = (restored - clean).flatten(1).tolist()
-    expected = [sum(FORMULAE[name](d) for d in row) / len(row) for row in differences]
+    expected = [FORMULAE[name](row) for row in differences]
     torch.testing.assert_close(PIXEL[name](restored, clean), torch.tensor(expected, dtype=torch.float64))
 
 
@@ -31,6 +40,17 @@ def test_pixel_loss_has_the_right_gradient(name) -> None:
     clean = torch.rand(2, 1, 3, 3, dtype=torch.float64)
     restored = (clean + 0.3).requires_grad_()
     assert torch.autograd.gradcheck(lambda x: PIXEL[name](x, clean), restored)
+
+
+def test_log_mse_is_the_psnr_but_for_its_unit() -> None:
+    clean = torch.rand(2, 1, 16, 16, dtype=torch.float64)
+    restored = clean + torch.tensor([0.05, 0.2], dtype=torch.float64).view(2, 1, 1, 1) * torch.randn_like(
+        clean
+    )
+    losses = PIXEL["log-mse"](restored, clean)
+    for loss, one, other in zip(losses.tolist(), clean.numpy(), restored.numpy(), strict=True):
+        expected = peak_signal_noise_ratio(one, other, data_range=1.0)
+        assert -10 / math.log(10) * loss == pytest.approx(expected, abs=0.05)
 
 
 def sigmoid(x):

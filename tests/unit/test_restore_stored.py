@@ -152,7 +152,7 @@ def test_small_images_of_like_size_go_through_the_network_together(monkeypatch):
 
 @every_generator
 @pytest.mark.parametrize("size", [(1, 1), (14, 23), (37, 51)])
-@pytest.mark.parametrize("tile", [16, 576])
+@pytest.mark.parametrize("tile", [16, 768])
 def test_the_ensemble_commutes_with_the_eight_symmetries(monkeypatch, name, size, tile):
     """In tiles, too, and where the stride does not divide the sides."""
     monkeypatch.setattr(restore, "TILE_PX", tile)

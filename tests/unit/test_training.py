@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from degrain.files import write_image
 from degrain.losses.adversarial import AdversarialPair
 from degrain.losses.pixel import l1
 from degrain.metrics import psnr, ssim, to_8_bit
-from degrain.training import loop
+from degrain.training import loop, progress
 from degrain.training.checkpoint import Checkpoint
 from degrain.training.curve import write_curve
 from degrain.training.descend import Diverged, descend
@@ -450,3 +451,12 @@ def test_validation_measures_the_averaged_weights_on_centres(make_params, val_se
     assert list(figures) == ["val_psnr", "val_ssim"]
     assert [call[:2] for call in shown] == [("a s_1", 7), ("b s_1", 7), ("a s_2", 7)]
     assert shown[0][2].shape == (40, 48, 3)
+
+
+def test_the_rate_is_known_where_bars_are_switched_off(training, monkeypatch):
+    monkeypatch.setattr(progress, "tqdm", partial(progress.tqdm, disable=True))  # as TQDM_DISABLE=1 does
+    _, plan = training("pretrain")
+    with progress.Progress("pretrain", plan.settings, 0) as line:
+        assert line.rate == 0
+        line.advance({"pixel": 1.0})
+        assert line.rate > 0
