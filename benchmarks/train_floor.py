@@ -78,7 +78,7 @@ def channels_first(params: Params) -> Callable[[], float]:
     engine = start_engine(params.compute.model_copy(update={"precision": "float32"}))
     state, plan = training("pretrain", params, engine)
     network = state.generator.network.to(memory_format=torch.contiguous_format)
-    batch, loss = next(iter(plan.data.batches(0, 1))), PIXEL[params.pretrain.loss]
+    batch, loss = next(prepared(plan.data, 0, 1, engine)), PIXEL[params.pretrain.loss]
 
     def run() -> float:
         start = time.perf_counter()

@@ -18,12 +18,11 @@ from typing import Any
 
 from degrain.build.generator import load_generator, read_description, save_generator
 from degrain.build.released import END_POINTS, LEGS, End, released_for, released_path
-from degrain.compute import start_engine
 from degrain.errors import DegrainError
 from degrain.files import sha256_file, write_json
 from degrain.noise_params import NoiseSection
 from degrain.params import Params, load_params
-from degrain.tracking.history import training_minutes
+from degrain.tracking.history import training_effort
 from degrain.training_params import Optimisation
 
 STAGES: dict[End, str] = {"faithful": "pretrain", "realistic": "train"}
@@ -76,9 +75,7 @@ def _training(settings: Optimisation, trained: Path, params: Params) -> dict[str
     pixels = settings.steps * settings.batch_size * settings.patch_size**2
     return {
         "megapixels_seen": round(pixels / 1e6),
-        "minutes": training_minutes(trained, params.tracking.experiment),
-        "engine": str(start_engine(params.compute)),
-        "threads": params.compute.threads,
+        **training_effort(trained, params.tracking.experiment),
         "settings": settings.model_dump(mode="json"),
     }
 

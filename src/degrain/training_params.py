@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from degrain.health_params import Health
 from degrain.sampling_params import Sampling
 from degrain.section import Section
 from degrain.stabiliser_params import Stabilisers
 
-PixelLoss = Literal["l1", "charbonnier", "mse", "log-mse"]
+PixelLoss = Literal["l1", "charbonnier", "mse"]
 AdversarialLoss = Literal[
     "minimax",
     "non-saturating",
@@ -51,8 +51,15 @@ class Pretrain(Optimisation):
     """The generator alone, on a pixel loss."""
 
     start: Literal["auto", "none"]
-    loss: PixelLoss
+    loss: PixelLoss | Literal["log-mse"]
     balance_levels: bool
+
+    @model_validator(mode="after")
+    def _balances_once(self) -> Self:
+        if self.loss == "log-mse" and self.balance_levels:
+            msg = "balance_levels = True; expected false with loss: log-mse, which balances levels by itself"
+            raise ValueError(msg)
+        return self
 
 
 class PixelTerm(Section):

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from ci_support import MARKER, Forge
+from degrain.build.generator import read_description
+from degrain.build.released import released_path
 from mlflow_support import running_server
 from pipeline_support import Project, create_project, shoot, write_photo
 from support import ROOT
@@ -17,7 +19,7 @@ from support import ROOT
 # From the released weights, so that a step or two give a good generator; and a gate that asks for no gain,
 # for two steps bring none.
 QUICK = {
-    "model": {"unet": {"widths": [32, 64, 128], "blocks": [2, 2, 4]}},
+    "model": read_description(released_path("faithful", 3))[0].model_dump(mode="json"),
     "pretrain": {"start": "auto", "steps": 2, "validate_every": 2},
     "train": {"steps": 2, "validate_every": 2},
     "compute": {"threads": 2},

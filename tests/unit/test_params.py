@@ -30,14 +30,17 @@ def test_shipped_params_are_valid(default_values: dict[str, Any]) -> None:
         ),
         (
             {"pretrain": {"patch_size": 62}},
-            "params.yaml: pretrain.patch_size = 62; expected a multiple of 4, the stride of model.unet",
+            "params.yaml: pretrain.patch_size = 62; expected a multiple of 8, the stride of model.unet",
         ),
         (
             {"train": {"patch_size": 128}},
             "params.yaml: train.patch_size = 128; expected at most patches.side_px = 96",
         ),
         (
-            {"train": {"patch_size": 4, "discriminator": {"kind": "dcgan"}}},
+            {
+                "model": {"unet": {"stem_stride": 1}},
+                "train": {"patch_size": 4, "discriminator": {"kind": "dcgan"}},
+            },
             "train.patch_size = 4; discriminators take multiples of 4, patchgan from 32 on, dcgan",
         ),
         (
@@ -51,7 +54,7 @@ def test_shipped_params_are_valid(default_values: dict[str, Any]) -> None:
         ({"pre train": 1}, "params.yaml: pre train is not a setting; did you mean pretrain?"),
         (
             {
-                "model": {"unet": {"widths": [8] * 7, "blocks": [1] * 7}},
+                "model": {"unet": {"widths": [8] * 6, "blocks": [1] * 6}},
                 "validation": {"crop_px": 32},
             },
             "params.yaml: validation.crop_px = 32; expected at least 64, the stride of model.unet",

@@ -297,8 +297,8 @@ def test_a_shipped_preset_gives_valid_params(default_values, name):
 
 
 @pytest.mark.parametrize("name", ["grey", "colour"])
-def test_a_benchmark_preset_is_the_last_leg_of_its_weights(default_values, name):
-    values = overlaid(overlaid(default_values, shipped("default")), shipped(f"{name}-benchmark"))
+def test_a_preset_of_weights_is_their_last_leg(default_values, name):
+    values = overlaid(overlaid(default_values, shipped("default")), shipped(f"{name}-weights"))
     params = parse_params(values)
     leg = json.loads(LEGS.read_text(encoding="utf-8"))[name][-1]
     for end, section in (("faithful", params.pretrain), ("realistic", params.train)):

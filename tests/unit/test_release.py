@@ -12,6 +12,7 @@ from degrain.build import released
 from degrain.build.generator import build_generator, load_generator, save_generator
 from degrain.files import sha256_file
 from degrain.release import release
+from degrain.tracking import training_run
 from training_support import trained_like
 
 
@@ -82,3 +83,15 @@ def test_a_leg_of_the_pixel_loss_alone_leaves_the_realistic_weights(project) -> 
     assert "realistic" not in leg
     assert whole["realistic"]["sha256"] == sha256_file(weights / "realistic-colour.safetensors")
     assert leg["started_from"] == whole["faithful"]["sha256"]
+
+
+def test_a_leg_says_what_trained_it_as_far_as_that_is_known(project, tmp_path) -> None:
+    params, _ = project
+    assert release(params)["faithful"]["engine"] is None
+    trained = tmp_path / "models/pretrain/generator.safetensors"
+    with training_run("pretrain", params, tmp_path / "checkpoint", data=[]) as log:
+        log.set_tags({"engine": "cuda (a GPU), bfloat16", "threads": "3"})
+        log.set_tags({"model.sha256": sha256_file(trained)})
+    leg = release(params)["faithful"]
+    assert (leg["engine"], leg["threads"]) == ("cuda (a GPU), bfloat16", 3)
+    assert leg["minutes"] >= 0

@@ -20,9 +20,10 @@ from experiments.adversarial.__main__ import main, study
 from experiments.adversarial.arms import HERE, Row, load_plans
 from experiments.adversarial.clock import Clock
 from experiments.adversarial.describe import loss_of, stabilisers_of
-from experiments.adversarial.results import COLUMNS
-from experiments.adversarial.run import SKIPPED
+from experiments.adversarial.results import COLUMNS, Results
+from experiments.adversarial.run import SKIPPED, _is_known
 from experiments.adversarial.tables import PICTURES
+from experiments.adversarial.trainings import _generator
 from perceptual_support import needs_perceptual
 from study_support import Bench
 from support import ROOT
@@ -45,6 +46,15 @@ def bench(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def real():
     return {name: load_plans(HERE / f"{name}.yaml", {}, top=ROOT) for name in ("study", "unattended")}
+
+
+@pytest.mark.parametrize("name", ["study", "unattended"])
+def test_what_has_been_computed_is_what_the_params_still_say(real, name):
+    """Hours of training would be done again if a preset or a default changed under the study."""
+    plans = real[name]
+    results = Results(plans.study, ROOT / "reports/adversarial")
+    assert [str(row) for row in plans.rows() if not _is_known(plans, results, row)] == []
+    _generator(plans.start, plans.params(plans.rows()[0]))  # refuses another network
 
 
 def test_every_loss_stabiliser_and_discriminator_has_an_arm(real):

@@ -24,7 +24,7 @@ from degrain.seeding import seeded_generator
 Bytes = NDArray[np.uint8]
 SHARD_BYTES = 256 * 2**20
 CPU = torch.device("cpu")
-# Batches in the making; beside a GPU, which has the processor idle, as many threads make them.
+# Batches in the making; beside a GPU, which leaves the processor idle, as many threads make them.
 AHEAD = 3
 
 
@@ -136,11 +136,11 @@ class CropDataset(ABC):
         return int(self.ends[-1])
 
     def batch(self, step: int, device: torch.device = CPU) -> Batch:
-        """The batch of one step; the device draws the noise itself, and each kind of device draws another."""
+        """The batch of one step: on the CPU or, with CUDA, on the device, which draws its own noise."""
         generator = seeded_generator(self.seed, step)
         draws = torch.rand((self.batch_size, 4), generator=generator, dtype=torch.float64).numpy()
         crops = torch.from_numpy(np.stack([self._crop(*row) for row in draws]))
-        if device != CPU:
+        if device.type == "cuda":
             crops = crops.pin_memory().to(device, non_blocking=True)
             generator = seeded_generator(self.seed, step, device=device)
         seen = crops.permute(0, 3, 1, 2).float().div_(255)
@@ -160,9 +160,9 @@ class CropDataset(ABC):
         return turn(patch[y : y + self.crop, x : x + self.crop], int(symmetry * 8))
 
     def batches(self, start: int, stop: int, device: torch.device = CPU) -> Iterator[Batch]:
-        """The batches of the steps from start to stop on a device, prepared ahead on threads."""
+        """The batches of the steps from start to stop as `batch` gives them, prepared ahead on threads."""
         # More threads than processors would make those of the training wait for one another.
-        workers = 1 if device == CPU else AHEAD
+        workers = AHEAD if device.type == "cuda" else 1
         with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             ahead: list[Future[Batch]] = [
                 pool.submit(self.batch, step, device) for step in range(start, min(start + AHEAD, stop))
@@ -216,4 +216,5 @@ class PairDataset(CropDataset):
     def _finish(self, seen: Tensor, patches: NDArray[np.int64], generator: torch.Generator) -> Batch:
         del generator
         clean, noisy = seen.chunk(2, dim=1)
-        return Batch(clean.contiguous(), noisy.contiguous(), torch.from_numpy(self.sigma[patches]))
+        sigma = torch.from_numpy(self.sigma[patches]).to(seen.device)
+        return Batch(clean.contiguous(), noisy.contiguous(), sigma)

@@ -10,7 +10,7 @@ from typing import Protocol
 from tqdm import tqdm
 
 from degrain.compute import Engine
-from degrain.data.patches import CPU, Batch, CropDataset
+from degrain.data.patches import Batch, CropDataset
 from degrain.training.checkpoint import Checkpoint
 from degrain.training.descend import Diverged, Stats, check_finite
 from degrain.training.progress import Progress
@@ -153,7 +153,5 @@ def _close_interval(state: TrainState, plan: Plan) -> Stats:
 
 def prepared(data: CropDataset, start: int, stop: int, engine: Engine) -> Iterator[Batch]:
     """The batches of the steps from start to stop, where the networks are."""
-    # A processor draws noise too slowly for a GPU.
-    drawn_on = engine.device if engine.device.type == "cuda" else CPU
-    for batch in data.batches(start, stop, drawn_on):
+    for batch in data.batches(start, stop, engine.device):
         yield Batch(engine.send(batch.clean), engine.send(batch.noisy), engine.send(batch.sigma))

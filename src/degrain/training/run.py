@@ -49,6 +49,7 @@ def run_training(
     settings: Optimisation = getattr(params, stage)
     engine, checkpoint = start_engine(params.compute), Checkpoint(stage, stage_key(stage, params))
     with training_run(stage, params, checkpoint.folder, pretrained=pretrained) as log:
+        log.set_tags({"engine": str(engine), "threads": str(params.compute.threads)})
         torch.manual_seed(params.seed)
         state, step = start(params, engine)
         data = patch_dataset(params, settings, stage)
