@@ -27,7 +27,7 @@ noise:
   gaussian:
     train: [0, 55]
 pretrain:
-  steps: 2000
+  steps: 1000
 patches:
   side_px: 96
 """

@@ -60,19 +60,11 @@ def test_list_of_legs_and_card_name_the_weights_that_are_there(channels):
     ("changes", "said"),
     [
         ({}, "pretrain: on from faithful-colour.safetensors, released with degrain"),
-        (
-            {
-                "data": {"channels": 1},
-                "model": {
-                    "unet": {"widths": [96, 192], "blocks": [3, 4], "stem_stride": 2, "equivariant": True}
-                },
-            },
-            "pretrain: on from faithful-grey.safetensors",
-        ),
+        ({"data": {"channels": 1}}, "pretrain: on from faithful-grey.safetensors"),
         ({"pretrain": {"start": "none"}}, "pretrain: from nothing\n"),
         (
-            {"data": {"channels": 1}},
-            "are of another model: generator unet, widths [96, 192]",
+            {"data": {"channels": 1}, "model": {"unet": {"stem_stride": 1}}},
+            "are of another model: generator unet, widths [96, 128, 160]",
         ),
     ],
 )
