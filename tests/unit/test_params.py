@@ -55,6 +55,7 @@ def test_shipped_params_are_valid(default_values: dict[str, Any]) -> None:
         (
             {
                 "model": {"unet": {"widths": [8] * 6, "blocks": [1] * 6}},
+                "pretrain": {"patch_size": 64},
                 "validation": {"crop_px": 32},
             },
             "params.yaml: validation.crop_px = 32; expected at least 64, the stride of model.unet",
