@@ -87,7 +87,7 @@ def test_padding_mirrors_as_numpy_does_and_no_more_than_needed(shape):
 @pytest.mark.parametrize(
     ("side", "indices"), [(1, "00000000"), (2, "01000000"), (4, "01232100"), (9, "0123456787654321")]
 )
-def test_sides_too_short_to_mirror_repeat_their_first_pixel(side, indices):
+def test_sides_are_mirrored_and_where_too_short_repeat_their_first_pixel(side, indices):
     assert mirrored(side, 8).tolist() == [int(index) for index in indices]
 
 
