@@ -6,8 +6,9 @@
 Writes reports/benchmark/: quality.csv and speed.csv (measured), results.csv and results.md (those and
 the published), plot.png; and the model cards in src/degrain/weights. Noise is added in [0, 1], neither
 clipped nor rounded, with a seed for each image; what is restored is clipped and rounded to 8 bits;
-PSNR and SSIM are means over the images. BM3D takes an hour, and only takes part where its package is
-installed (see `make bm3d`).
+PSNR and SSIM are means over the images. BM3D takes two hours, and only takes part where its package is
+installed (see `make bm3d`); where it is not, its figures of last time stay, and so do all speeds, for they
+are of one run.
 """
 
 from __future__ import annotations
@@ -39,11 +40,13 @@ def main() -> None:
         Compute(device=options.device, precision=options.precision, threads=options.threads)
     )
     known = {channels: methods(channels, engine, validation_pairs) for channels in (1, 3)}
-    quality = _read(REPORTS / "quality.csv", again=options.all)
+    quality = _read(REPORTS / "quality.csv")
     for name in SETS:
         quality = _measure_set(name, known, quality, options)
     speed_path = REPORTS / "speed.csv"
-    if options.speed or not speed_path.exists():
+    if options.speed and _would_lose(speed_path, known):
+        print(f"{speed_path}: kept, for some of its methods are not installed here")
+    elif options.speed or not speed_path.exists():
         write_csv(speed_path, measure_speeds(known, engine, threads=options.threads))
     speed = pd.read_csv(speed_path)
     results = _join(quality, speed, known)
@@ -61,7 +64,8 @@ def _measure_set(
     images = load_set(name)
     for sigma in SIGMAS:
         for method in known[SETS[name]]:
-            if _is_wanted(method, options.methods) and not _is_known(quality, name, sigma, method):
+            again = options.all or not _is_known(quality, name, sigma, method)
+            if _is_wanted(method, options.methods) and again:
                 row = measure_quality(method, name, images, sigma, workers=options.threads)
                 quality = _replace(quality, row)
                 write_csv(REPORTS / "quality.csv", quality)
@@ -81,8 +85,14 @@ def _parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _read(path: Path, *, again: bool) -> pd.DataFrame:
-    return pd.DataFrame(columns=MEASURED) if again or not path.exists() else pd.read_csv(path)
+def _read(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path) if path.exists() else pd.DataFrame(columns=MEASURED)
+
+
+def _would_lose(speed: Path, known: dict[int, list[Method]]) -> bool:
+    """Whether speeds measured now would lack a method that the report has."""
+    names = {method.name for those in known.values() for method in those}
+    return speed.exists() and not set(pd.read_csv(speed)["method"]) <= names
 
 
 def _is_wanted(method: Method, names: list[str] | None) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -41,18 +42,19 @@ def write_cards(reports: Path) -> None:
 
 def _card(name: str, legs: list[dict[str, Any]], quality: pd.DataFrame, dial: pd.DataFrame) -> str:
     last = legs[-1]
+    ends = {end: last[end]["sha256"] for end in ENDS if end in last}
     return TEMPLATE.read_text(encoding="utf-8").format(
         name=name,
         network=_network(last["model"]),
-        results=_results(name, quality),
+        results=_results(name, quality, ends),
         dial_set=SETS[name][-1].upper(),
-        dial=_dial(dial[dial["set"] == SETS[name][-1]], [last[end]["sha256"] for end in ENDS]),
+        dial=_dial(dial[dial["set"] == SETS[name][-1]], list(ends.values())),
         train=", ".join(last["data"]["train"]),
         manifest=last["data"]["manifest_sha256"],
         licences="; ".join(STANDARD_SETS[one].licence for one in last["data"]["train"]),
         patches=_settings(last["patches"]),
         legs=_legs(legs),
-        files="\n".join(f"- `{end}-{name}.safetensors`: sha256 `{last[end]['sha256']}`" for end in ENDS),
+        files="\n".join(f"- `{end}-{name}.safetensors`: sha256 `{sha}`" for end, sha in ends.items()),
     )
 
 
@@ -64,10 +66,12 @@ def _network(model: dict[str, Any]) -> str:
     return f"a U-Net of {widths} channels with {blocks} residual blocks at its scales{finest}{turns}"
 
 
-def _results(name: str, quality: pd.DataFrame) -> str:
+def _results(name: str, quality: pd.DataFrame, ends: Container[str]) -> str:
     lines = ["| set | weights | sigma 15 | sigma 25 | sigma 50 |", "| --- | --- | ---: | ---: | ---: |"]
     for one in SETS[name]:
         for end, method in ENDS.items():
+            if end not in ends:
+                continue
             rows = quality[(quality["set"] == one) & (quality["method"] == method)].sort_values("sigma")
             cells = [f"{row['psnr']:.2f} / {row['ssim']:.3f}" for _, row in rows.iterrows()]
             lines.append(f"| {one} | {end} | {' | '.join(cells)} |")
@@ -75,7 +79,7 @@ def _results(name: str, quality: pd.DataFrame) -> str:
 
 
 def _dial(curve: pd.DataFrame, weights: list[str]) -> str:
-    if not (curve[list(ENDS)] == weights).all(axis=None):
+    if len(weights) < len(ENDS) or not (curve[list(ENDS)] == weights).all(axis=None):
         return "These weights have not been measured yet."
     lines = [
         f"| {' | '.join(title for title, _ in DIAL.values())} |",
@@ -112,8 +116,9 @@ def _effort(end: dict[str, Any] | None) -> str:
 
 
 def _noise(noise: dict[str, Any]) -> str:
-    weakest, strongest = noise["train"]
-    return f"{noise['kind']}, sigma {weakest:g}-{strongest:g}"
+    train = noise["train"]
+    levels = train if isinstance(train, list) else [train]
+    return f"{noise['kind']}, sigma {'-'.join(f'{level:g}' for level in levels)}"
 
 
 def _settings(values: dict[str, Any]) -> str:

@@ -114,9 +114,9 @@ def _generators(channels: int, engine: Engine) -> Iterator[Method]:
         path = released_path(end, channels)
         if path.exists():
             network, _ = load_generator(path)
+            parameters, gmacs = _size(network, channels)
             restorer = Restorer(network, channels, engine, ensemble=ensemble)
             identity = sha256_file(path)[:16] + str(engine)
-            parameters, gmacs = _size(network, channels)
             yield Method(
                 name,
                 lambda _, r=restorer: r,
@@ -130,11 +130,13 @@ def _dncnn(channels: int, engine: Engine) -> Method:
     """The layers of DnCNN-S as published, in float32 and channels first, as its code runs."""
     network = Dncnn(channels, depth=17, width=64).eval()
     parameters, gmacs = _size(network, channels)
+    network.to(engine.device)
 
     def restore(noisy: Image, sigma: float) -> Image:
         with torch.inference_mode():
             given = torch.from_numpy(np.ascontiguousarray(noisy.transpose(2, 0, 1)[None])).to(engine.device)
-            return network(given, torch.tensor([sigma])).numpy()[0].transpose(1, 2, 0)
+            level = torch.tensor([sigma], device=engine.device)
+            return network(given, level).cpu().numpy()[0].transpose(1, 2, 0)
 
     return Method(
         "dncnn_layers", lambda _: restore, "random", scored=False, parameters=parameters, gmacs=gmacs

@@ -27,7 +27,7 @@ HEAD = """# The standard sets
 
 PSNR in dB / SSIM of Gaussian noise that is neither clipped nor rounded; megapixels a second by {engine},
 {threads} threads, in the fastest of several passes. `degrain`: the released weights of the pixel loss;
-`_x8` in eight symmetries, all of which the grey ones restore alike in one pass; `_adversarial` those of the
+`_x8` in eight symmetries, all of which they restore alike in one pass; `_adversarial` those of the
 realistic end, meant to look livelier, not to be nearer. `dncnn_layers`: layers of the published DnCNN's
 size, untrained, for their speed alone. Rows marked published are what the authors of those methods report;
 nothing of theirs ran here. Empty: not measured.

@@ -57,3 +57,18 @@ def test_a_leg_without_a_realistic_end_has_an_empty_cell(tmp_path, monkeypatch):
     ]
     assert first[4] == ""
     assert second[4] != ""
+
+
+def test_where_the_last_leg_has_no_realistic_end_the_card_is_of_the_faithful_one(tmp_path, monkeypatch):
+    legs = json.loads(cards.LEGS.read_text(encoding="utf-8"))
+    del legs["grey"][-1]["realistic"]
+    legs["grey"][-1]["noise"]["train"] = 25
+    (tmp_path / "legs.json").write_text(json.dumps(legs))
+    monkeypatch.setattr(cards, "LEGS", tmp_path / "legs.json")
+    monkeypatch.setattr(cards, "WEIGHTS", tmp_path)
+    cards.write_cards(REPORTS)
+    card = (tmp_path / "grey.md").read_text()
+    assert "| faithful |" in card
+    assert "| realistic |" not in card
+    assert "not been measured" in card
+    assert "gaussian, sigma 25 |" in card

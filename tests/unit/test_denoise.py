@@ -57,6 +57,25 @@ def test_any_size_goes(tmp_path, shape):
     np.testing.assert_allclose(read_image(tmp_path / "out" / "x.png"), 1 - read_image(source), atol=1e-6)
 
 
+def test_a_grey_image_stored_in_colour_is_restored_as_the_grey_one_it_is(tmp_path):
+    grey = make(tmp_path / "grey.png", (300, 9, 1))
+    stored = np.repeat(np.asarray(Image.open(grey))[..., None], 3, axis=2)
+    Image.fromarray(stored).save(tmp_path / "colour.png")
+    stored[-1, -1, 2] ^= 1
+    Image.fromarray(stored).save(tmp_path / "nearly.png")
+    seen = []
+
+    def halve(noisy, sigma):
+        seen.append(noisy.shape)
+        return noisy / 2
+
+    inputs = [tmp_path / name for name in ("grey.png", "colour.png", "nearly.png")]
+    assert denoise_paths(inputs, tmp_path / "out", halve) == []
+    assert seen == [(300, 9, 1), (300, 9, 1), (300, 9, 3)]
+    grey, colour = (np.asarray(Image.open(tmp_path / "out" / name)) for name in ("grey.png", "colour.png"))
+    np.testing.assert_array_equal(colour, np.repeat(grey[..., None], 3, axis=2))
+
+
 def test_one_image_may_go_to_a_file(tmp_path):
     source = make(tmp_path / "x.JPG")
     assert denoise_paths([source], tmp_path / "new" / "y.jpeg", keep) == []

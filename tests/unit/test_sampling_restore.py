@@ -113,6 +113,18 @@ def test_samples_their_mean_and_their_deviation_are_written(generator, photo, tm
     assert decode_png((out / names[-1]).read_bytes()).pixels.dtype == np.uint16
 
 
+def test_of_a_grey_image_stored_in_colour_all_samples_are_grey_and_as_it_was_stored(
+    generator, photo, tmp_path
+):
+    write_image(tmp_path / "photo.png", np.repeat(photo[:16, :16, :1], 3, axis=2))
+    out = tmp_path / "out"
+    assert denoise(tmp_path / "photo.png", "-o", out, "--model", generator, "--samples", 2) == 0
+    for name in ("sample-01", "sample-02", "mean"):
+        written = read_image(out / f"photo.{name}.png")
+        assert written.shape == (16, 16, 3)
+        assert (written == written[..., :1]).all()
+
+
 def test_the_same_command_writes_the_same_bytes_and_a_seed_others(generator, photo, tmp_path):
     write_image(tmp_path / "photo.png", photo[:16, :16])
 

@@ -69,7 +69,7 @@ def add_to(commands: Commands) -> None:
         "--ensemble",
         action="store_true",
         help="restore each image in its eight symmetries and average them: better, in eight times the time; "
-        "once is enough where a generator restores all eight alike, as the grey one does",
+        "once is enough where a generator restores all eight alike, as those that come with degrain do",
     )
     parser.add_argument(
         "--device",
