@@ -19,7 +19,7 @@ def fixed(name, identity="now"):
 
 @pytest.fixture
 def measure(tmp_path, monkeypatch):
-    """Measures a set of one image with the methods that are given; returns method and identity of the rows."""
+    """Measures a set of one image with the methods given; returns method and identity of the rows."""
     clean = np.random.default_rng(0).random((16, 16, 1), np.float32)
     monkeypatch.setattr(benchmark, "REPORTS", tmp_path)
     monkeypatch.setattr(benchmark, "load_set", lambda name: [("one", clean)])
