@@ -2,7 +2,7 @@
 
 The rate is that of the fastest pass: others at work on a machine only ever add to a time. They don't add to
 all alike, though: what shares a core with us may leave the matrix unit a third of its rate, and float32
-all of it. So the median, which says how busy the machine was as well, stands beside it.
+most of its own. So the median, which says how busy the machine was as well, stands beside it.
 """
 
 from __future__ import annotations
