@@ -7,12 +7,11 @@ import math
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -23,9 +22,6 @@ from degrain.restore import Restorer
 from degrain.samples import draw_samples, sample_paths, sampling, write_samples
 
 logger = logging.getLogger(__name__)
-
-# Of an image, looked at together: what is compared takes little memory, and a difference is soon found.
-ROWS = 256
 
 
 class Restore(Protocol):
@@ -136,33 +132,16 @@ def _denoise_file(job: Job, network: RestoreStored, sigma: float | None, strengt
     picture = read_picture(job.source)
     pixels = picture.stored.pixels
     if sigma != 0:
-        seen = without_copies(pixels)
-        network.restore_stored(seen, sigma, strength, out=seen)
-        pixels[:, :, seen.shape[2] :] = seen[:, :, :1]  # nothing, or the copies
+        network.restore_stored(pixels, sigma, strength, out=pixels)
     write_picture(job.target, picture, pixels)
 
 
 def _sample_file(job: Job, restorer: Restorer, sigma: float | None, strength: float, count: int) -> None:
     picture = read_picture(job.source)
     blend = 0.0 if sigma == 0 else strength
-    pixels = picture.stored.pixels
-    seen = without_copies(pixels)
-    drawn = draw_samples(restorer, seen, sigma, blend, count=count)
-    if seen.shape != pixels.shape:
-        *samples, mean = (np.repeat(one, pixels.shape[2], axis=2) for one in (*drawn.samples, drawn.mean))
-        drawn = replace(drawn, samples=samples, mean=mean)
-    write_samples(job.target, picture, drawn)
-
-
-def without_copies(pixels: NDArray[Any]) -> NDArray[Any]:
-    """The image (H, W, C); of a grey one that is stored in colour, the first channel: a view (H, W, 1).
-
-    Its noise is the same in all channels, where a generator of colour images expects that of each to be its
-    own, and so would hardly touch it.
-    """
-    blocks = (pixels[start : start + ROWS] for start in range(0, len(pixels), ROWS))
-    grey = all((block[:, :, 1:] == block[:, :, :1]).all() for block in blocks)
-    return pixels[:, :, :1] if grey else pixels
+    write_samples(
+        job.target, picture, draw_samples(restorer, picture.stored.pixels, sigma, blend, count=count)
+    )
 
 
 def _check_numbers(sigma: float | None, strength: float) -> None:

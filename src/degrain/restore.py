@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import sys
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
@@ -20,18 +21,20 @@ from degrain.compute import Engine
 from degrain.files import from_float, to_array, to_channels, to_float, to_tensor
 from degrain.noise_level import noise_level
 from degrain.seeding import noise_window
+from degrain.tiles import Tile, Window, seen_later, tiles
 from degrain.turns import TURNS, UPRIGHT, Turn
 
 Image = NDArray[np.float32]
-Window = tuple[slice, slice]
-Tile = tuple[Window, Window, Window]
 
-# Larger tiles lose less to their overlap; smaller ones need less memory, which is also quicker to get.
-TILE_PX = 768
+# Of a network's reach, what is felt in the result: beyond it a trained one's changes by less than 5e-5
+# (docs/decisions/0011). Networks that reach no further than that many pixels see all of it.
+FELT, NEAR_PX = 0.75, 32
 # So many tiles leave holes between what is kept that add up to as much as a tile takes.
 TRIM_TILES = 16
 # Pixels that go through the network at once: more gain nothing.
 BATCH_PX = 2**18
+# Of an image, looked at together: what is compared takes little memory, and a difference is soon found.
+ROWS = 256
 
 
 class Restorer:
@@ -41,7 +44,8 @@ class Restorer:
     ----------
     network : takes (noisy (B, C, H, W), sigma (B,)), and noise z (B, C, H, W) if it is stochastic.
     channels : of the images it was trained on. Grey images go through a colour network as three
-        equal channels; colour images go through a grey one channel by channel.
+        equal channels; colour images go through a grey one channel by channel. An image is grey, too, if
+        its channels are equal; see `without_copies`.
     ensemble : restore each image in its eight symmetries and take the mean, in eight times the time. An
         equivariant network restores all eight alike (but for a border, if the sides are no multiples of its
         stride), so it does so once.
@@ -53,7 +57,8 @@ class Restorer:
     ) -> None:
         self.network = engine.place(network).eval()
         self.channels, self.engine, self.seed = channels, engine, seed
-        self.stride, self.overlap_px = int(network.stride), int(network.reach_px)  # type: ignore[arg-type]
+        self.stride, reach_px = int(network.stride), int(network.reach_px)  # type: ignore[arg-type]
+        self.overlap_px = max(min(reach_px, NEAR_PX), math.ceil(FELT * reach_px))
         self.ensemble = ensemble
         self.stochastic = bool(getattr(network, "stochastic", False))
         alike = bool(getattr(network, "equivariant", False)) and not self.stochastic
@@ -117,21 +122,17 @@ class Restorer:
         """
         restored = np.empty(pixels.shape, pixels.dtype) if out is None else out
         waiting: deque[tuple[Window, NDArray[Any]]] = deque()
+        later = seen_later(pixels.shape[1], self.overlap_px, self.stride)
         for place, (part,) in self.parts(pixels, sigma):
             noisy = to_float(pixels[place])
             blend = part if strength == 1 else noisy + strength * (part - noisy)
             waiting.append((place, from_float(blend, pixels.dtype)))
-            if len(waiting) > self._seen_later(pixels.shape[1]):
+            if len(waiting) > later:
                 done, finished = waiting.popleft()
                 restored[done] = finished
         for done, finished in waiting:
             restored[done] = finished
         return restored
-
-    def _seen_later(self, width: int) -> int:
-        """How many tiles after one still see some of it."""
-        rows = -(-2 * (self.overlap_px + self.stride) // TILE_PX)  # no tile is shorter than half
-        return rows * (-(-width // TILE_PX) + 1)
 
     def restore_all(self, images: Sequence[Image], sigma: float | None = None) -> list[Image]:
         """Restore several images, the small ones of like size together, which is faster.
@@ -141,18 +142,19 @@ class Restorer:
         images : each as `__call__` takes it.
         sigma : of all of them; None estimates it for each.
         """
-        levels = [noise_level(image) if sigma is None else sigma for image in images]
+        seen = [without_copies(image) for image in images]
+        levels = [noise_level(image) if sigma is None else sigma for image in seen]
         alike: dict[tuple[int, ...], list[int]] = defaultdict(list)
-        for number, (height, width, channels) in enumerate(image.shape for image in images):
+        for number, (height, width, channels) in enumerate(image.shape for image in seen):
             alike[height + -height % self.stride, width + -width % self.stride, channels].append(number)
         restored: dict[int, Image] = {}
         for (height, width, _), numbers in alike.items():
             size = max(1, BATCH_PX // (height * width))
             for start in range(0, len(numbers), size):
                 batch = numbers[start : start + size]
-                given = [images[number] for number in batch], [levels[number] for number in batch]
+                given = [seen[number] for number in batch], [levels[number] for number in batch]
                 restored |= zip(batch, self._batch(*given), strict=True)
-        return [restored[number] for number in range(len(images))]
+        return [to_channels(restored[number], image.shape[2]) for number, image in enumerate(images)]
 
     def _batch(self, images: Sequence[Image], sigmas: Sequence[float]) -> list[Image]:
         """Restore images of the same padded size together; a single one may be large."""
@@ -166,7 +168,11 @@ class Restorer:
     def parts(
         self, noisy: NDArray[Any], sigma: float | None, *, count: int = 1
     ) -> Iterator[tuple[Window, list[Image]]]:
-        """Restore tile after tile, each `count` times; gives where each belongs."""
+        """Restore tile after tile, each `count` times; gives where each belongs.
+
+        Of an image with equal channels they have one channel, (h, w, 1), which stands for all.
+        """
+        noisy = without_copies(noisy)
         level = noise_level(noisy) if sigma is None else sigma
         height, width = noisy.shape[:2]
         plans = [
@@ -238,6 +244,17 @@ class Restorer:
         return noise_window(channels, rows, columns, self.seed, "z", *parts).expand(batch, -1, -1, -1)
 
 
+def without_copies(pixels: NDArray[Any]) -> NDArray[Any]:
+    """The image (H, W, C); of a grey one that is stored in colour, the first channel: a view (H, W, 1).
+
+    Its noise is the same in all channels, where a generator of colour images expects that of each to be its
+    own, and so would hardly touch it.
+    """
+    blocks = (pixels[start : start + ROWS] for start in range(0, len(pixels), ROWS))
+    grey = all((block[:, :, 1:] == block[:, :, :1]).all() for block in blocks)
+    return pixels[:, :, :1] if grey else pixels
+
+
 def _give_memory_back() -> None:
     """Undo what `start_engine` asks of glibc, to keep all that is freed: large images need the memory."""
     if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "malloc_trim"):
@@ -248,47 +265,6 @@ def _mean(turns: Sequence[Turn], versions: Sequence[Image]) -> Image:
     """Turn versions of an image back and average them."""
     upright = [turn.undo(version) for turn, version in zip(turns, versions, strict=True)]
     return upright[0] if len(upright) == 1 else np.mean(upright, axis=0)
-
-
-def tiles(height: int, width: int, *, overlap_px: int, multiple: int = 1, turn: Turn = UPRIGHT) -> list[Tile]:
-    """Cut an image into tiles that overlap, so that what is kept of each sees its surroundings.
-
-    Parameters
-    ----------
-    overlap_px : what a tile sees around what is kept of it.
-    multiple : what a tile sees begins and ends at multiples of this, but for the end of the image,
-        so that the strides of a network fall where they do in the whole image.
-    turn : how the image is turned before it is cut.
-
-    Returns
-    -------
-    For each tile: the window of the turned image to restore, the part of the result to keep, and
-    where that, turned back, belongs. The tiles of every turn belong to the same places.
-    """
-    rows = _spans(height, overlap_px, multiple, reverse=turn.rows_reversed)
-    columns = _spans(width, overlap_px, multiple, reverse=turn.columns_reversed)
-    cut = []
-    for row_seen, row_kept, row_place in rows:
-        for column_seen, column_kept, column_place in columns:
-            seen, kept = (row_seen, column_seen), (row_kept, column_kept)
-            if turn.swapped:
-                seen, kept = seen[::-1], kept[::-1]
-            cut.append((seen, kept, (row_place, column_place)))
-    return cut
-
-
-def _spans(length: int, overlap_px: int, multiple: int, *, reverse: bool) -> list[tuple[slice, slice, slice]]:
-    """Along one axis: what to restore, what to keep of it, where that belongs."""
-    spans = []
-    count = -(-length // TILE_PX)
-    step = -(-length // count)  # all alike, rather than a sliver at the end
-    for start in range(0, length, step):
-        stop = min(start + step, length)
-        first, last = (length - stop, length - start) if reverse else (start, stop)
-        begin = max(0, first - overlap_px) // multiple * multiple
-        end = min(length, -(-(last + overlap_px) // multiple) * multiple)
-        spans.append((slice(begin, end), slice(first - begin, last - begin), slice(start, stop)))
-    return spans
 
 
 def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:

@@ -13,7 +13,7 @@ from degrain.build.generator import load_generator
 from degrain.build.released import released_path
 from degrain.compute import Engine
 from degrain.errors import DegrainError
-from degrain.restore import Restorer
+from degrain.restore import Restorer, without_copies
 
 # The end points of the dial by their names.
 DIALS = {"faithful": 0.0, "realistic": 1.0}
@@ -40,7 +40,7 @@ class Released:
         out: NDArray[Any] | None = None,
     ) -> NDArray[Any]:
         """Restore the pixels of a file; see `Restorer.restore_stored`."""
-        return self._for(pixels.shape[2]).restore_stored(pixels, sigma, strength, out=out)
+        return self._for(without_copies(pixels).shape[2]).restore_stored(pixels, sigma, strength, out=out)
 
     def _for(self, channels: int) -> Restorer:
         """Each is loaded when it is first needed."""

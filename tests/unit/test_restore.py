@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from degrain import restore
 from degrain.build.generator import save_generator
 from degrain.files import to_array, to_channels, to_tensor
 from degrain.models.dncnn import Dncnn
 from degrain.models.unet import Unet
 from degrain.noise_level import noise_level
-from degrain.restore import Restorer, mirrored, pad_to_multiple, tiles
+from degrain.restore import Restorer, mirrored, pad_to_multiple
+from degrain.tiles import tiles
 from training_support import CPU, trained_like
 
 RNG = np.random.default_rng(3)
@@ -42,7 +42,7 @@ def test_restoring_in_tiles_equals_restoring_whole(monkeypatch, name, height, wi
     whole = restore_(noisy, 0.1)
     calls = []
     restore_.network.register_forward_hook(lambda *_: calls.append(1))
-    monkeypatch.setattr(restore, "TILE_PX", tile)
+    monkeypatch.setattr("degrain.tiles.TILE_PX", tile)
     tiled = restore_(noisy, 0.1)
     assert len(calls) == -(-height // tile) * -(-width // tile)
     np.testing.assert_allclose(tiled, whole, atol=1e-5)
@@ -53,7 +53,7 @@ def test_restoring_in_tiles_equals_restoring_whole(monkeypatch, name, height, wi
 def test_tiles_that_do_not_overlap_show(monkeypatch, name):
     restore_, noisy = restorer(name, 3), random_image(64, 64, 3)
     whole = restore_(noisy, 0.1)
-    monkeypatch.setattr(restore, "TILE_PX", 32)
+    monkeypatch.setattr("degrain.tiles.TILE_PX", 32)
     restore_.overlap_px = 0
     assert np.abs(restore_(noisy, 0.1) - whole).max() > 1e-3
 
@@ -61,7 +61,7 @@ def test_tiles_that_do_not_overlap_show(monkeypatch, name):
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (16, 16), (17, 33), (40, 8)])
 @pytest.mark.parametrize("overlap", [0, 4, 40])
 def test_tiles_are_a_partition_with_surroundings(monkeypatch, height, width, overlap):
-    monkeypatch.setattr(restore, "TILE_PX", 16)
+    monkeypatch.setattr("degrain.tiles.TILE_PX", 16)
     image = RNG.random((height, width))
     rebuilt, times = np.full_like(image, np.nan), np.zeros_like(image)
     for tile, inner, target in tiles(height, width, overlap_px=overlap):
@@ -115,8 +115,31 @@ def test_grey_goes_through_a_colour_network_as_three_equal_channels():
     restore_, noisy = restorer("unet", 3), 0.3 + 0.4 * random_image(13, 18, 1)
     restored = restore_(noisy, 0.1)
     assert restored.shape == noisy.shape
-    tripled = restore_(noisy.repeat(3, axis=2), 0.1 * 3**0.5)
-    np.testing.assert_allclose(restored, to_channels(tripled, 1), atol=1e-6)
+    tripled = noisy.repeat(3, axis=2)
+    tripled[0, 0, 0] += 1e-6  # otherwise it would be grey
+    expected = to_channels(restore_(tripled, 0.1 * 3**0.5), 1)
+    np.testing.assert_allclose(restored, expected, atol=1e-5)
+
+
+@every_generator
+@both_channels
+@pytest.mark.parametrize("sigma", [None, 0.1])
+def test_a_grey_image_stored_in_colour_is_restored_as_the_grey_one(name, channels, sigma):
+    restore_, grey = restorer(name, channels), random_image(40, 30, 1)
+    expected = restore_(grey, sigma).repeat(3, axis=2)
+    stored = grey.repeat(3, axis=2)
+    np.testing.assert_array_equal(restore_(stored, sigma), expected)
+    np.testing.assert_array_equal(restore_.restore_stored(stored, sigma), expected.clip(0, 1))
+    for together in restore_.restore_all([stored, grey.repeat(3, axis=2)], sigma):
+        np.testing.assert_allclose(together, expected, atol=1e-5)
+
+
+def test_a_far_reach_is_seen_as_far_as_it_is_felt():
+    network = restorer("dncnn", 3).network
+    network.reach_px = 100
+    assert Restorer(network, 3, CPU).overlap_px == 75
+    network.reach_px = 30
+    assert Restorer(network, 3, CPU).overlap_px == 30
 
 
 @every_generator

@@ -34,7 +34,8 @@ def make_equivariant(network: nn.Module) -> None:
     with torch.no_grad():
         for weight, axes in _weights(network):
             members, orbit = _orbits(tuple(weight.shape), axes, weight.device)
-            _fill(weight, _flat(weight)[members[0]][orbit])
+            blocks = _blocks(weight, axes)
+            _fill(weight, blocks[:, members[0]][:, orbit])
     keep_equivariant(network)
 
 
@@ -52,21 +53,31 @@ def keep_equivariant(network: nn.Module) -> None:
         weight.register_post_accumulate_grad_hook(average)  # type: ignore[no-untyped-call]
 
 
+@torch.no_grad()
 def _average(weight: Tensor, *, axes: Axes) -> None:
+    """In place, and without a copy where the gradient is in memory as `_blocks` has it: it mostly is."""
     assert weight.grad is not None
     members, orbit = _orbits(tuple(weight.shape), axes, weight.device)
-    means = _flat(weight.grad).index_select(0, members.flatten()).view(members.shape).mean(0)
-    weight.grad = _fill(torch.empty_like(weight), means.index_select(0, orbit))
+    blocks = _blocks(weight.grad, axes)
+    means = blocks.index_select(1, members.flatten()).view(len(blocks), *members.shape).mean(1)
+    torch.index_select(means, 1, orbit, out=blocks)
+    if blocks.data_ptr() != weight.grad.data_ptr():
+        _fill(weight.grad, blocks)
 
 
-def _flat(weight: Tensor) -> Tensor:
-    """Weights (A, B, K, K) as (N,), in the order that they mostly have in memory: the second axis last."""
-    return weight.permute(0, 2, 3, 1).reshape(-1)
+def _blocks(weight: Tensor, axes: Axes) -> Tensor:
+    """Weights (A, B, K, K) as (A / 8, 8 K K B), or (1, A K K B) if the first axis is not in eights.
+
+    No turn carries a weight from one block to another, and it does the same in each. A block is so small
+    that the places of `_orbits` stay in the processor's cache.
+    """
+    count = weight.shape[0] // len(TURNS) if axes[0] else 1
+    return weight.permute(0, 2, 3, 1).reshape(count, -1)
 
 
-def _fill(weight: Tensor, flat: Tensor) -> Tensor:
-    """Put (N,) into weights (A, B, K, K); returns them."""
-    return weight.copy_(flat.view(weight.permute(0, 2, 3, 1).shape).permute(0, 3, 1, 2))
+def _fill(weight: Tensor, blocks: Tensor) -> None:
+    """Put what `_blocks` gave back into weights (A, B, K, K)."""
+    weight.copy_(blocks.view(weight.permute(0, 2, 3, 1).shape).permute(0, 3, 1, 2))
 
 
 def _weights(network: nn.Module) -> Iterator[tuple[Tensor, Axes]]:
@@ -81,14 +92,15 @@ def _weights(network: nn.Module) -> Iterator[tuple[Tensor, Axes]]:
 
 @lru_cache(maxsize=64)
 def _orbits(shape: tuple[int, ...], axes: Axes, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Which of N weights, in the order of `_flat`, the turns carry into each other.
+    """Which of the N weights of a block, see `_blocks`, the turns carry into each other.
 
     Returns
     -------
     members (8, N / 8) : places of those that do. orbit (N,) : in which column of members each place is.
     """
     first, second, side, _ = shape
-    places = np.arange(np.prod(shape)).reshape(first, side, side, second)
+    first = len(TURNS) if axes[0] else first
+    places = np.arange(first * side * side * second).reshape(first, side, side, second)
     carried = np.stack([_carried(places, turn, axes).ravel() for turn in TURNS])
     members = carried[:, carried.min(0) == places.ravel()]
     orbit = np.empty(places.size, np.int32)
