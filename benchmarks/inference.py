@@ -4,19 +4,20 @@
     python benchmarks/inference.py --megapixels 9    # a trial
 
 The speed is that of `Restorer.restore_stored`: 8-bit pixels in, 8-bit pixels out, the noise level included.
-The small and the large image are timed in turn, because machines are shared and noisy. The memory is the
-peak of `degrain denoise` as a process of its own, from reading the PNG to writing it.
+Machines are shared and noisy, for minutes at a time, and a large image takes minutes: so the small one is
+timed in breaks of the large one, after every few tiles. The memory is the peak of `degrain denoise` as a
+process of its own, from reading the PNG to writing it.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -30,11 +31,12 @@ from degrain.codecs.png import encode_png
 from degrain.compute import available_threads, start_engine
 from degrain.files import write_bytes, write_json
 from degrain.params import Compute
-from degrain.restore import Restorer
+from degrain.restore import Image, Restorer
+from degrain.tiles import Window
 
 SMALL_MPX = 1.0
 SIGMA_255 = 25
-SMALL_ROUNDS = 5
+TILES = 9  # restored between two breaks
 COMMAND = "import sys; from degrain.cli import main; sys.exit(main())"
 
 
@@ -51,25 +53,39 @@ def noisy_image(megapixels: float) -> NDArray[np.uint8]:
     return image
 
 
-def mpx_per_s(restore: Restorer, image: NDArray[Any]) -> float:
-    """Megapixels a second of one restoration."""
+class Interrupted(Restorer):
+    """Restores an image with breaks after every few tiles, in which it does something else."""
+
+    in_breaks: Callable[[], object]
+
+    def parts(
+        self, noisy: NDArray[Any], sigma: float | None, *, count: int = 1
+    ) -> Iterator[tuple[Window, list[Image]]]:
+        """As `Restorer.parts`, with the breaks."""
+        for number, part in enumerate(super().parts(noisy, sigma, count=count), start=1):
+            yield part
+            if number % TILES == 0:
+                self.in_breaks()
+
+
+def seconds(restore: Restorer, image: NDArray[Any]) -> float:
+    """Of one restoration."""
     start = time.perf_counter()
     restore.restore_stored(image)
-    return image.shape[0] * image.shape[1] / 1e6 / (time.perf_counter() - start)
+    return time.perf_counter() - start
 
 
-def speeds(model: Path, precision: str, megapixels: float, rounds: int) -> dict[str, object]:
-    """Mpx/s at both sizes, as medians, and their ratio."""
+def speeds(model: Path, precision: str, megapixels: float) -> dict[str, object]:
+    """Mpx/s at both sizes, and their ratio."""
     compute = Compute(device="auto", precision=precision, threads=available_threads())
     engine = start_engine(compute)
-    restore = Restorer.load(model, engine)
+    plain, interrupted = Restorer.load(model, engine), Interrupted.load(model, engine)
     small, large = noisy_image(SMALL_MPX), noisy_image(megapixels)
-    mpx_per_s(restore, small)  # what only the first call costs
-    rates: dict[str, list[float]] = {"small": [], "large": []}
-    for _ in range(rounds):
-        rates["small"] += [mpx_per_s(restore, small) for _ in range(SMALL_ROUNDS)]
-        rates["large"].append(mpx_per_s(restore, large))
-    at_small, at_large = (statistics.median(rates[size]) for size in ("small", "large"))
+    breaks: list[float] = []
+    interrupted.in_breaks = lambda: breaks.append(seconds(plain, small))
+    seconds(plain, small)  # what only the first call costs
+    large_s = seconds(interrupted, large) - sum(breaks)
+    at_small, at_large = SMALL_MPX * len(breaks) / sum(breaks), megapixels / large_s
     return {
         "engine": str(engine),
         "threads": compute.threads,
@@ -109,11 +125,10 @@ def main() -> None:
     parser.add_argument("--megapixels", type=float, default=100.0)
     parser.add_argument("--model", type=Path, default=Path("models/train/generator.safetensors"))
     parser.add_argument("--precision", choices=["auto", "bfloat16", "float32"], default="auto")
-    parser.add_argument("--rounds", type=int, default=3, help="times that the large image is restored")
     parser.add_argument("--output", type=Path, default=Path("reports/inference.json"))
     options = parser.parse_args()
     what = options.model, options.precision, options.megapixels
-    report = {"peak_memory_mb": peak_memory_mb(*what), **speeds(*what, options.rounds)}
+    report = {"peak_memory_mb": peak_memory_mb(*what), **speeds(*what)}
     write_json(options.output, report)
     print(report)
 

@@ -10,7 +10,10 @@ from degrain.section import Section
 
 
 class LazyPenalty(Section):
-    """A penalty that counts every so many steps, and so many times as much."""
+    """A penalty that counts every so many steps, and so many times as much.
+
+    Source: lazy regularisation, Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", 2020.
+    """
 
     weight: NonNegativeFloat
     every: PositiveInt

@@ -33,7 +33,7 @@ class UnetDiscriminator(nn.Module):
     ----------
     channels : of the images that it sees.
     width : channels at the finest scale; it doubles at each of two coarser ones.
-    spectral_norm : bound each layer's largest singular value to 1 (Miyato et al., 2018).
+    spectral_norm : bound the largest singular value of each layer but the score to 1 (Miyato et al., 2018).
     minibatch_std : the coarsest scale sees how much the batch varies; see `with_batch_deviation`.
 
     Source: Schönfeld et al., "A U-Net Based Discriminator for GANs", 2020.
@@ -74,7 +74,7 @@ class PatchDiscriminator(nn.Module):
     ----------
     channels : of the images that it sees.
     width : channels of the first layer; it doubles at each of three further ones.
-    spectral_norm : bound each layer's largest singular value to 1 (Miyato et al., 2018).
+    spectral_norm : bound the largest singular value of each layer but the score to 1 (Miyato et al., 2018).
     minibatch_std : the last layer sees how much the batch varies; see `with_batch_deviation`.
 
     Source: Isola et al., "Image-to-Image Translation with Conditional Adversarial Networks", 2017;
@@ -113,7 +113,7 @@ class DcganDiscriminator(nn.Module):
     width : channels of the first layer; it doubles at each of up to three further ones.
     side_px : of the images, at least 8; they are halved until at most 4 pixels are left, which decides
         the size of the dense layer.
-    spectral_norm : bound each layer's largest singular value to 1 (Miyato et al., 2018).
+    spectral_norm : bound the largest singular value of each layer but the score to 1 (Miyato et al., 2018).
     minibatch_std : the dense layer sees how much the batch varies; see `with_batch_deviation`.
 
     Source: Radford et al., "Unsupervised Representation Learning with Deep Convolutional Generative
