@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from degrain.turns import UPRIGHT, Turn
 
 Window = tuple[slice, slice]
@@ -9,6 +11,8 @@ Tile = tuple[Window, Window, Window]
 
 # What is kept of a tile, at most. Larger tiles lose less to their overlap; smaller ones need less memory.
 TILE_PX = 704
+# Convolutions are quicker on rows of so many pixels, or of multiples: 776 take two fifths longer than 800.
+QUICK_PX = 32
 
 
 def tiles(height: int, width: int, *, overlap_px: int, multiple: int = 1, turn: Turn = UPRIGHT) -> list[Tile]:
@@ -16,7 +20,8 @@ def tiles(height: int, width: int, *, overlap_px: int, multiple: int = 1, turn: 
 
     Parameters
     ----------
-    overlap_px : what a tile sees around what is kept of it.
+    overlap_px : what a tile sees at least around what is kept of it; the more, as its side is a multiple
+        of `QUICK_PX` if the image is as large.
     multiple : what a tile sees begins and ends at multiples of this, but for the end of the image,
         so that the strides of a network fall where they do in the whole image.
     turn : how the image is turned before it is cut.
@@ -40,7 +45,7 @@ def tiles(height: int, width: int, *, overlap_px: int, multiple: int = 1, turn: 
 
 def seen_later(width: int, overlap_px: int, multiple: int) -> int:
     """How many tiles of an image so wide, after one, still see some of it; see `tiles`."""
-    rows = -(-2 * (overlap_px + multiple) // TILE_PX)  # no tile is shorter than half
+    rows = -(-2 * (overlap_px + math.lcm(multiple, QUICK_PX)) // TILE_PX)  # no tile is shorter than half
     return rows * (-(-width // TILE_PX) + 1)
 
 
@@ -49,10 +54,18 @@ def _spans(length: int, overlap_px: int, multiple: int, *, reverse: bool) -> lis
     spans = []
     count = -(-length // TILE_PX)
     step = -(-length // count)  # all alike, rather than a sliver at the end
+    padded, quick = _up(length, multiple), math.lcm(multiple, QUICK_PX)
     for start in range(0, length, step):
         stop = min(start + step, length)
         first, last = (length - stop, length - start) if reverse else (start, stop)
         begin = max(0, first - overlap_px) // multiple * multiple
-        end = min(length, -(-(last + overlap_px) // multiple) * multiple)
-        spans.append((slice(begin, end), slice(first - begin, last - begin), slice(start, stop)))
+        side = _up(min(padded, _up(last + overlap_px, multiple)) - begin, quick)
+        begin = max(0, min(begin, padded - side))
+        seen, kept = slice(begin, min(length, begin + side)), slice(first - begin, last - begin)
+        spans.append((seen, kept, slice(start, stop)))
     return spans
+
+
+def _up(length: int, multiple: int) -> int:
+    """The next multiple."""
+    return -(-length // multiple) * multiple
