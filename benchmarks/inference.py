@@ -64,7 +64,7 @@ class Interrupted(Restorer):
         """As `Restorer.parts`, with the breaks."""
         for number, part in enumerate(super().parts(noisy, sigma, count=count), start=1):
             yield part
-            if number % TILES == 0:
+            if number % TILES == 1:
                 self.in_breaks()
 
 

@@ -36,6 +36,17 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture
+def cut_into(monkeypatch) -> Callable[[int], None]:
+    """Makes tiles so small, and none see more than they must: otherwise small images would be seen whole."""
+
+    def cut(tile_px: int) -> None:
+        monkeypatch.setattr("degrain.tiles.TILE_PX", tile_px)
+        monkeypatch.setattr("degrain.tiles.QUICK_PX", 1)
+
+    return cut
+
+
 @pytest.fixture(scope="session")
 def photo() -> np.ndarray:
     """A photograph (128, 160, 3) in [0, 1]."""

@@ -20,8 +20,8 @@ def tiles(height: int, width: int, *, overlap_px: int, multiple: int = 1, turn: 
 
     Parameters
     ----------
-    overlap_px : what a tile sees at least around what is kept of it; the more, as its side is a multiple
-        of `QUICK_PX` if the image is as large.
+    overlap_px : what a tile sees around what is kept of it, at least; it sees more where its side is rounded
+        up to a multiple of `QUICK_PX`.
     multiple : what a tile sees begins and ends at multiples of this, but for the end of the image,
         so that the strides of a network fall where they do in the whole image.
     turn : how the image is turned before it is cut.
@@ -44,8 +44,10 @@ def tiles(height: int, width: int, *, overlap_px: int, multiple: int = 1, turn: 
 
 
 def seen_later(width: int, overlap_px: int, multiple: int) -> int:
-    """How many tiles of an image so wide, after one, still see some of it; see `tiles`."""
-    rows = -(-2 * (overlap_px + math.lcm(multiple, QUICK_PX)) // TILE_PX)  # no tile is shorter than half
+    """At most how many tiles of an image so wide, after one, still see some of it; see `tiles`."""
+    rows = -(
+        -2 * (overlap_px + math.lcm(multiple, QUICK_PX)) // TILE_PX
+    )  # no tile but the last is shorter than half
     return rows * (-(-width // TILE_PX) + 1)
 
 

@@ -12,7 +12,8 @@ from degrain.models.dncnn import Dncnn
 from degrain.models.unet import Unet
 from degrain.noise_level import noise_level
 from degrain.restore import Restorer, mirrored, pad_to_multiple
-from degrain.tiles import QUICK_PX, tiles
+from degrain.tiles import QUICK_PX, seen_later, tiles
+from degrain.turns import TURNS
 from training_support import CPU, trained_like
 
 RNG = np.random.default_rng(3)
@@ -37,12 +38,12 @@ def restorer(name, channels):
     ("height", "width", "tile"), [(100, 70, 16), (64, 64, 32), (33, 49, 48), (5, 97, 16)]
 )
 @every_generator
-def test_restoring_in_tiles_equals_restoring_whole(monkeypatch, name, height, width, tile):
+def test_restoring_in_tiles_equals_restoring_whole(cut_into, name, height, width, tile):
     restore_, noisy = restorer(name, 3), random_image(height, width, 3)
     whole = restore_(noisy, 0.1)
     calls = []
     restore_.network.register_forward_hook(lambda *_: calls.append(1))
-    monkeypatch.setattr("degrain.tiles.TILE_PX", tile)
+    cut_into(tile)
     tiled = restore_(noisy, 0.1)
     assert len(calls) == -(-height // tile) * -(-width // tile)
     np.testing.assert_allclose(tiled, whole, atol=1e-5)
@@ -50,31 +51,53 @@ def test_restoring_in_tiles_equals_restoring_whole(monkeypatch, name, height, wi
 
 
 @every_generator
-def test_tiles_that_do_not_overlap_show(monkeypatch, name):
+def test_tiles_that_do_not_overlap_show(cut_into, name):
     restore_, noisy = restorer(name, 3), random_image(64, 64, 3)
     whole = restore_(noisy, 0.1)
-    monkeypatch.setattr("degrain.tiles.TILE_PX", 32)
+    cut_into(32)
     restore_.overlap_px = 0
     assert np.abs(restore_(noisy, 0.1) - whole).max() > 1e-3
 
 
-@pytest.mark.parametrize(("height", "width"), [(1, 1), (16, 16), (17, 33), (40, 8)])
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (16, 16), (17, 33), (40, 8), (150, 97)])
 @pytest.mark.parametrize("overlap", [0, 4, 40])
-def test_tiles_are_a_partition_with_surroundings(monkeypatch, height, width, overlap):
+@pytest.mark.parametrize("multiple", [1, 4, 8])
+@pytest.mark.parametrize("turn", TURNS)
+def test_tiles_are_a_partition_with_surroundings(monkeypatch, height, width, overlap, multiple, turn):
     monkeypatch.setattr("degrain.tiles.TILE_PX", 16)
-    image = RNG.random((height, width))
+    image = RNG.random((height, width, 1))
+    turned = turn.apply(image)
     rebuilt, times = np.full_like(image, np.nan), np.zeros_like(image)
-    for tile, inner, target in tiles(height, width, overlap_px=overlap):
-        part = image[tile]
-        assert max(part.shape) < 16 + 2 * overlap + QUICK_PX
-        rebuilt[target] = part[inner]
+    cut = tiles(height, width, overlap_px=overlap, multiple=multiple, turn=turn)
+    for tile, inner, target in cut:
+        part = turned[tile]
+        rebuilt[target] = turn.undo(part[inner])
         times[target] += 1
-        for seen, kept, length in zip(tile, target, image.shape, strict=True):
-            assert seen.start <= max(0, kept.start - overlap)
-            assert seen.stop >= min(length, kept.stop + overlap)
-            assert (seen.stop - seen.start) % QUICK_PX == 0 or seen == slice(0, length)
+        for seen, kept, length in zip(tile, inner, turned.shape, strict=False):
+            assert seen.start % multiple == 0
+            assert kept.start >= min(overlap, seen.start + kept.start)
+            assert seen.start + kept.stop + overlap <= seen.stop or seen.stop == length
+            padded = -(-length // multiple) * multiple
+            side = (padded if seen.stop == length else seen.stop) - seen.start
+            assert side % QUICK_PX == 0 or seen == slice(0, length)
+            assert side < 16 + 2 * overlap + 2 * multiple + QUICK_PX
     np.testing.assert_array_equal(rebuilt, image)
     np.testing.assert_array_equal(times, 1)
+
+
+@pytest.mark.parametrize("overlap", [0, 12, 40])
+@pytest.mark.parametrize("turn", TURNS)
+def test_a_tile_may_be_overwritten_once_no_later_one_sees_it(monkeypatch, overlap, turn):
+    monkeypatch.setattr("degrain.tiles.TILE_PX", 16)
+    height, width = 180, 90
+    turned = turn.apply(np.arange(height * width).reshape(height, width, 1))
+    cut = tiles(height, width, overlap_px=overlap, multiple=4, turn=turn)
+    later = seen_later(width, overlap, 4)
+    last = np.zeros(height * width, int)  # the last tile that sees a pixel
+    for number, (seen, _, _) in enumerate(cut):
+        last[turned[seen]] = number
+    last = last.reshape(height, width)
+    assert all(last[place].max() <= number + later for number, (_, _, place) in enumerate(cut))
 
 
 @pytest.mark.parametrize("shape", [(5, 8), (8, 5), (9, 11), (8, 8), (7, 4)])

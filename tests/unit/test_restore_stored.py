@@ -49,11 +49,11 @@ def stored(shape, dtype):
 @odd_sizes
 @pytest.mark.parametrize("given", [1, 3])
 @pytest.mark.parametrize("strength", [0.0, 0.3, 1.0])
-def test_stored_pixels_are_restored_as_the_float_image_is(monkeypatch, name, dtype, size, given, strength):
+def test_stored_pixels_are_restored_as_the_float_image_is(cut_into, name, dtype, size, given, strength):
     network, pixels = restorer(name), stored((*size, given), dtype)
     noisy = to_float(pixels)
     whole = noisy + strength * (network(noisy, 0.1) - noisy)
-    monkeypatch.setattr("degrain.tiles.TILE_PX", 16)
+    cut_into(16)
     before = pixels.copy()
     found = network.restore_stored(pixels, 0.1, strength)
     assert found.dtype == dtype
@@ -70,19 +70,19 @@ def test_stored_pixels_are_restored_as_the_float_image_is(monkeypatch, name, dty
 @pytest.mark.parametrize("ensemble", [False, True])
 @pytest.mark.parametrize("size", [(1, 1), (37, 51), (16, 90), (90, 16), (70, 70)])
 @pytest.mark.parametrize("tile", [16, 40])
-def test_pixels_may_be_overwritten_by_their_restoration(monkeypatch, name, ensemble, size, tile):
+def test_pixels_may_be_overwritten_by_their_restoration(cut_into, name, ensemble, size, tile):
     """Though later tiles see some of the earlier ones: up to three rows of them at the smaller size."""
-    monkeypatch.setattr("degrain.tiles.TILE_PX", tile)
+    cut_into(tile)
     network, pixels = restorer(name, ensemble=ensemble), stored((*size, 3), np.uint8)
     expected = network.restore_stored(pixels, 0.1, 0.7)
     assert network.restore_stored(pixels, 0.1, 0.7, out=pixels) is pixels
     np.testing.assert_array_equal(pixels, expected)
 
 
-def test_the_noise_of_all_tiles_is_the_noise_of_the_image(monkeypatch):
+def test_the_noise_of_all_tiles_is_the_noise_of_the_image(cut_into):
     network, pixels = restorer("unet"), stored((60, 50, 3), np.uint8)
     expected = network.restore_stored(pixels, noise_level(pixels))
-    monkeypatch.setattr("degrain.tiles.TILE_PX", 16)
+    cut_into(16)
     np.testing.assert_allclose(network.restore_stored(pixels).astype(int), expected.astype(int), atol=1)
 
 
@@ -94,11 +94,12 @@ def test_not_a_number_from_the_network_is_an_error():
         network.restore_stored(stored((8, 8, 3), np.uint8), 0.1)
 
 
-def test_a_large_image_takes_little_more_memory_than_its_result(monkeypatch):
+def test_a_large_image_takes_little_more_memory_than_its_result(cut_into):
     """NumPy's allocations are counted; tiles are small here so that the network's hardly matter."""
-    monkeypatch.setattr("degrain.tiles.TILE_PX", 128)
+    cut_into(128)
     network = Restorer(Dncnn(3, depth=2, width=2), 3, CPU)
     pixels = np.zeros((3000, 3000, 3), np.uint8)
+    pixels[0, 0, 0] = 1  # otherwise it would be grey
     tracemalloc.start()
     network.restore_stored(pixels)
     peak = tracemalloc.get_traced_memory()[1]
@@ -114,9 +115,10 @@ def test_tiles_are_alike_in_size():
 
 
 @pytest.mark.parametrize("end", ["faithful", "realistic"])
-def test_a_trained_network_shows_no_seams(monkeypatch, end):
-    network = Restorer.load(released_path(end, 3), CPU)
-    strip = (coffee()[100:164, :480] / 255).astype(np.float32)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_trained_network_shows_no_seams(monkeypatch, end, channels):
+    network = Restorer.load(released_path(end, channels), CPU)
+    strip = (coffee()[100:164, :480, :channels] / 255).astype(np.float32)
     noisy = (strip + np.random.default_rng(0).normal(0, 0.2, strip.shape)).astype(np.float32)
     whole = network(noisy, 0.2)
     monkeypatch.setattr("degrain.tiles.TILE_PX", 120)
@@ -157,9 +159,9 @@ def test_small_images_of_like_size_go_through_the_network_together(monkeypatch):
 @every_generator
 @pytest.mark.parametrize("size", [(1, 1), (14, 23), (37, 51)])
 @pytest.mark.parametrize("tile", [16, 768])
-def test_the_ensemble_commutes_with_the_eight_symmetries(monkeypatch, name, size, tile):
+def test_the_ensemble_commutes_with_the_eight_symmetries(cut_into, name, size, tile):
     """In tiles, too, and where the stride does not divide the sides."""
-    monkeypatch.setattr("degrain.tiles.TILE_PX", tile)
+    cut_into(tile)
     network, plain = restorer(name, ensemble=True), restorer(name)
     noisy = RNG.random((*size, 3), dtype=np.float32)
     restored, alone = network(noisy, 0.1), plain(noisy, 0.1)
@@ -172,10 +174,10 @@ def test_the_ensemble_commutes_with_the_eight_symmetries(monkeypatch, name, size
 
 @every_generator
 @odd_sizes
-def test_the_ensemble_is_the_mean_over_the_symmetries_also_in_tiles(monkeypatch, name, size):
+def test_the_ensemble_is_the_mean_over_the_symmetries_also_in_tiles(cut_into, name, size):
     plain, noisy = restorer(name), RNG.random((*size, 3), dtype=np.float32)
     versions = [turn.undo(plain(turn.apply(noisy), 0.1)) for turn in TURNS]
-    monkeypatch.setattr("degrain.tiles.TILE_PX", 16)
+    cut_into(16)
     np.testing.assert_allclose(
         restorer(name, ensemble=True)(noisy, 0.1), np.mean(versions, axis=0), atol=1e-5
     )

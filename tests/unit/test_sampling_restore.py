@@ -44,10 +44,10 @@ def random_image(height, width, channels):
 
 
 @pytest.mark.parametrize(("channels", "given"), [(3, 3), (1, 3), (3, 1)])
-def test_sampling_in_tiles_equals_sampling_whole(monkeypatch, channels, given):
+def test_sampling_in_tiles_equals_sampling_whole(cut_into, channels, given):
     draw, noisy = restorer(channels), random_image(70, 53, given)
     whole = draw.samples(noisy, 0.1, count=2)
-    monkeypatch.setattr("degrain.tiles.TILE_PX", 16)
+    cut_into(16)
     np.testing.assert_allclose(draw.samples(noisy, 0.1, count=2), whole, atol=1e-5)
     assert np.abs(whole[0] - whole[1]).mean() > 1e-3
 
