@@ -11,7 +11,10 @@ import venv
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+from skimage import data, io
+from skimage.metrics import peak_signal_noise_ratio
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -72,3 +75,17 @@ def test_wheel_is_imported_rather_than_the_source_tree(prefix: Path, tmp_path: P
 
 def test_command_of_the_wheel_shows_its_help(prefix: Path, tmp_path: Path) -> None:
     assert "usage: degrain" in run([prefix / "bin" / "degrain", "--help"], tmp_path)
+
+
+def test_wheel_restores_a_colour_photograph_without_being_told_anything(prefix: Path, tmp_path: Path) -> None:
+    clean = data.astronaut()[:192, :192]
+    noise = np.random.default_rng(0).normal(0, 25, clean.shape)
+    noisy = (clean + noise).clip(0, 255).round().astype(np.uint8)
+    io.imsave(tmp_path / "photo.png", noisy)
+
+    run([prefix / "bin" / "degrain", "denoise", "photo.png"], tmp_path)
+
+    restored = io.imread(tmp_path / "restored" / "photo.png")
+    before, after = (peak_signal_noise_ratio(clean, image) for image in (noisy, restored))
+    assert restored.dtype == noisy.dtype
+    assert after > before + 8
