@@ -123,8 +123,7 @@ def _restore_file(restorer: Restorer, text: object, settings: Settings, number: 
     name = Path(f"image {number}")
     picture = decode_picture(_bytes(text, name), name)
     pixels = picture.stored.pixels
-    if settings.sigma != 0:  # a clean image stays as it is
-        restorer.restore_stored(pixels, settings.sigma, settings.strength, out=pixels)
+    restorer.restore_stored(pixels, settings.sigma, settings.strength, out=pixels)
     return base64.b64encode(encode_picture(picture, pixels)).decode("ascii")
 
 

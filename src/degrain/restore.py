@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from degrain.build.generator import load_generator
 from degrain.compute import Engine
+from degrain.errors import DegrainError
 from degrain.files import from_float, to_array, to_channels, to_float, to_tensor
 from degrain.noise_level import noise_level
 from degrain.seeding import noise_window
@@ -33,6 +34,10 @@ FELT, NEAR_PX = 0.75, 32
 TRIM_TILES = 16
 # Pixels that go through the network at once: more gain nothing.
 BATCH_PX = 2**18
+# Less noise than that, which is about what rounding to 16 bits makes, is none.
+NOISELESS = 1e-5
+# What floats may be, beyond black and white: noise that nothing has clipped.
+LEAST, MOST = -1.0, 2.0
 # Of an image, looked at together: what is compared takes little memory, and a difference is soon found.
 ROWS = 256
 
@@ -107,31 +112,35 @@ class Restorer:
 
         Parameters
         ----------
-        pixels : (H, W, C) of any size, C 1 or 3; integers of 8 or 16 bits, or floats in [0, 1].
+        pixels : (H, W, C), C 1 or 3, or (H, W), of any size; integers of 8 or 16 bits, or floats in [0, 1].
         sigma : root mean square of the noise, with white at 1; None estimates it.
         strength : in [0, 1], from the noisy image to the restored one.
         out : where to, of the same shape and type; may be `pixels`, which are then overwritten.
 
         Returns
         -------
-        (H, W, C) of the same type; clamped and, for integers, rounded.
+        Pixels of the same shape and type; clamped and, for integers, rounded. Where there is no noise, those
+        given.
 
         Raises
         ------
+        DegrainError : pixels or sigma are none that can be restored.
         ValueError : the network returned not-a-number.
         """
-        restored = np.empty(pixels.shape, pixels.dtype) if out is None else out
+        image = as_image(pixels, sigma)
+        restored = np.empty_like(pixels) if out is None else out
+        target = restored.reshape(image.shape)
         waiting: deque[tuple[Window, NDArray[Any]]] = deque()
-        later = seen_later(pixels.shape[1], self.overlap_px, self.stride)
-        for place, (part,) in self.parts(pixels, sigma):
-            noisy = to_float(pixels[place])
+        later = seen_later(image.shape[1], self.overlap_px, self.stride)
+        for place, (part,) in self.parts(image, sigma):
+            noisy = to_float(image[place])
             blend = part if strength == 1 else noisy + strength * (part - noisy)
-            waiting.append((place, from_float(blend, pixels.dtype)))
+            waiting.append((place, from_float(blend, image.dtype)))
             if len(waiting) > later:
                 done, finished = waiting.popleft()
-                restored[done] = finished
+                target[done] = finished
         for done, finished in waiting:
-            restored[done] = finished
+            target[done] = finished
         return restored
 
     def restore_all(self, images: Sequence[Image], sigma: float | None = None) -> list[Image]:
@@ -139,15 +148,16 @@ class Restorer:
 
         Parameters
         ----------
-        images : each as `__call__` takes it.
+        images : each as `__call__` takes it. Those without noise are returned as they are.
         sigma : of all of them; None estimates it for each.
         """
         seen = [without_copies(image) for image in images]
         levels = [noise_level(image) if sigma is None else sigma for image in seen]
         alike: dict[tuple[int, ...], list[int]] = defaultdict(list)
         for number, (height, width, channels) in enumerate(image.shape for image in seen):
-            alike[height + -height % self.stride, width + -width % self.stride, channels].append(number)
-        restored: dict[int, Image] = {}
+            if levels[number] >= NOISELESS:
+                alike[height + -height % self.stride, width + -width % self.stride, channels].append(number)
+        restored: dict[int, Image] = dict(enumerate(seen))
         for (height, width, _), numbers in alike.items():
             size = max(1, BATCH_PX // (height * width))
             for start in range(0, len(numbers), size):
@@ -187,6 +197,8 @@ class Restorer:
 
     def _restore_tile(self, noisy: NDArray[Any], level: float, turned: Sequence[Tile], sample: int) -> Image:
         """Restore one tile in every turn."""
+        if level < NOISELESS:
+            return to_float(noisy[turned[0][2]])
         versions = []
         for turn, (seen, kept, _) in zip(self.turns, turned, strict=True):
             start = seen[0].start, seen[1].start
@@ -242,6 +254,29 @@ class Restorer:
         batch, channels, height, width = noisy.shape
         rows, columns = slice(row, row + height), slice(column, column + width)
         return noise_window(channels, rows, columns, self.seed, "z", *parts).expand(batch, -1, -1, -1)
+
+
+def as_image(pixels: NDArray[Any], sigma: float | None) -> NDArray[Any]:
+    """Pixels (H, W) or (H, W, C) as (H, W, C), a view.
+
+    Raises
+    ------
+    DegrainError : what they are, or sigma, is nothing that can be restored.
+    """
+    image = pixels[:, :, None] if pixels.ndim == 2 else pixels
+    if image.ndim != 3 or image.shape[2] not in (1, 3) or not image.size:
+        msg = f"pixels of shape {pixels.shape}; expected (H, W), (H, W, 1) or (H, W, 3), no transparency"
+        raise DegrainError(msg)
+    if pixels.dtype not in (np.uint8, np.uint16) and pixels.dtype.kind != "f":
+        msg = f"pixels of type {pixels.dtype}; expected uint8, uint16 or floats in [0, 1]"
+        raise DegrainError(msg)
+    if pixels.dtype.kind == "f" and not (pixels.min() >= LEAST and pixels.max() <= MOST):
+        msg = f"floats from {pixels.min():g} to {pixels.max():g}; expected black at 0 and white at 1"
+        raise DegrainError(msg)
+    if sigma is not None and not 0 <= sigma <= 1:
+        msg = f"sigma = {sigma}; expected a number from 0 to 1, with white at 1, not at 255"
+        raise DegrainError(msg)
+    return image
 
 
 def without_copies(pixels: NDArray[Any]) -> NDArray[Any]:

@@ -13,7 +13,7 @@ from degrain.build.generator import load_generator
 from degrain.build.released import released_path
 from degrain.compute import Engine
 from degrain.errors import DegrainError
-from degrain.restore import Restorer, without_copies
+from degrain.restore import Restorer, as_image, without_copies
 
 # The end points of the dial by their names.
 DIALS = {"faithful": 0.0, "realistic": 1.0}
@@ -40,7 +40,8 @@ class Released:
         out: NDArray[Any] | None = None,
     ) -> NDArray[Any]:
         """Restore the pixels of a file; see `Restorer.restore_stored`."""
-        return self._for(without_copies(pixels).shape[2]).restore_stored(pixels, sigma, strength, out=out)
+        channels = without_copies(as_image(pixels, sigma)).shape[2]
+        return self._for(channels).restore_stored(pixels, sigma, strength, out=out)
 
     def _for(self, channels: int) -> Restorer:
         """Each is loaded when it is first needed."""

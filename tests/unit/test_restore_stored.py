@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tracemalloc
 
 import numpy as np
@@ -11,12 +12,14 @@ from skimage.data import coffee
 
 from degrain import restore
 from degrain.build.released import released_path
+from degrain.errors import DegrainError
 from degrain.files import from_float, to_float
 from degrain.models.dncnn import Dncnn
 from degrain.models.symmetry import make_equivariant
 from degrain.models.unet import Unet, made_stochastic
 from degrain.noise_level import noise_level
 from degrain.restore import Restorer
+from degrain.restorers import Released
 from degrain.tiles import tiles
 from degrain.turns import TURNS
 from training_support import CPU, trained_like
@@ -94,6 +97,49 @@ def test_not_a_number_from_the_network_is_an_error():
         network.restore_stored(stored((8, 8, 3), np.uint8), 0.1)
 
 
+@every_generator
+@every_type
+def test_pixels_without_noise_stay_as_they_are(name, dtype):
+    """Bars of one colour each, in which no noise is found; and any image, where nobody sees noise."""
+    network = restorer(name)
+    bars = np.repeat(np.eye(3), 22, axis=0)[None].repeat(64, axis=0)
+    bars = from_float(bars.astype(np.float32), np.dtype(dtype))
+    assert noise_level(bars) < 1e-8
+    np.testing.assert_array_equal(network.restore_stored(bars), bars)
+    (restored,) = network.restore_all([to_float(bars)])
+    np.testing.assert_array_equal(restored, to_float(bars))
+    pixels = stored((20, 30, 3), dtype)
+    np.testing.assert_array_equal(network.restore_stored(pixels, 0.0), pixels)
+
+
+def test_grey_pixels_need_no_third_axis():
+    network, pixels = restorer("unet"), stored((20, 30), np.uint8)
+    np.testing.assert_array_equal(
+        network.restore_stored(pixels, 0.1), network.restore_stored(pixels[:, :, None], 0.1)[:, :, 0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("pixels", "sigma", "said"),
+    [
+        (np.zeros((8, 8, 4), np.uint8), None, r"shape \(8, 8, 4\); expected .* no transparency"),
+        (np.zeros((8, 0, 3), np.uint8), None, r"shape \(8, 0, 3\)"),
+        (np.zeros(8, np.uint8), None, r"shape \(8,\)"),
+        (np.zeros((8, 8, 3), np.int32), None, "type int32; expected uint8, uint16 or floats"),
+        (np.full((8, 8, 3), 255.0), None, "floats from 255 to 255; expected black at 0 and white at 1"),
+        (np.full((8, 8, 3), np.nan), None, "floats from nan"),
+        (np.zeros((8, 8, 3), np.uint8), 25, "sigma = 25; expected a number from 0 to 1"),
+        (np.zeros((8, 8, 3), np.uint8), -0.1, "sigma = -0.1"),
+        (np.zeros((8, 8, 3), np.uint8), math.nan, "sigma = nan"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["restorer", "released"])
+def test_what_cannot_be_restored_is_refused(kind, pixels, sigma, said):
+    network = Released(0.0, CPU) if kind == "released" else restorer("unet")
+    with pytest.raises(DegrainError, match=said):
+        network.restore_stored(pixels, sigma)
+
+
 def test_a_large_image_takes_little_more_memory_than_its_result(cut_into):
     """NumPy's allocations are counted; tiles are small here so that the network's hardly matter."""
     cut_into(128)
@@ -101,7 +147,7 @@ def test_a_large_image_takes_little_more_memory_than_its_result(cut_into):
     pixels = np.zeros((3000, 3000, 3), np.uint8)
     pixels[0, 0, 0] = 1  # otherwise it would be grey
     tracemalloc.start()
-    network.restore_stored(pixels)
+    network.restore_stored(pixels, 0.1)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 2.5 * pixels.nbytes
