@@ -139,7 +139,8 @@ class Params(Section):
     @model_validator(mode="after")
     def _sets_fit(self) -> Self:
         sets = self.data.sets()
-        problems = refusal(sets, self.data.channels)
+        # Whether `model` is their network is not known here; where it is not, start: none changes nothing.
+        problems = refusal(sets, self.data.channels, released=self.pretrain.start == "auto")
         if problems:
             raise ValueError(problems)
         if self.noise.tests_on_pairs:

@@ -17,7 +17,7 @@ from degrain.yaml_edit import EditError, overlaid, set_values
 
 FOLDER = Path("presets")
 PARAMS = Path("params.yaml")
-# What every preset is laid over; it names each setting that any of them changes.
+# What every preset is laid over; it names each setting that any of them changes, or that decides a result.
 BASE = "default"
 
 
@@ -39,7 +39,7 @@ def apply_preset(name: str, *, force: bool = False) -> str:
     Parameters
     ----------
     name : of a file in the folder `presets`. What it leaves open is taken from `default`, so that the
-        result does not depend on the presets that were applied before.
+        result depends neither on the presets that were applied before nor on changes by hand.
     force : overwrite changes that git does not hold.
 
     Returns

@@ -74,6 +74,9 @@ STANDARD_SETS: Mapping[str, StandardSet] = {
     ),
 }
 
+# What the released weights trained on. Its part for validation was held out.
+RELEASED_ON = "bsds500"
+
 Sets = Mapping[str, Sequence[str]]
 
 
@@ -93,12 +96,13 @@ def check_name(name: str) -> str:
     raise ValueError(msg)
 
 
-def refusal(sets: Sets, channels: int) -> str | None:
+def refusal(sets: Sets, channels: int, *, released: bool) -> str | None:
     """Why the sets must not be used so, one line a problem; None if they may.
 
     Parameters
     ----------
     sets : names of sets for train, val and test.
+    released : whether training may go on from the released weights.
     """
     named = {
         split: {name: STANDARD_SETS[name] for name in names if name in STANDARD_SETS}
@@ -112,6 +116,8 @@ def refusal(sets: Sets, channels: int) -> str | None:
     ]
     for split, other in (("train", "test"), ("val", "test"), ("train", "val")):
         problems += _shared(split, named[split], other, named[other])
+    if released:
+        problems += [problem for split in ("val", "test") for problem in _seen(split, named[split])]
     return "\n".join(problems) or None
 
 
@@ -133,6 +139,18 @@ def _shared(
         for name, one in ours.items()
         for against, held_out in theirs.items()
         if name != against and one.scenes == held_out.scenes
+    ]
+
+
+def _seen(split: str, ours: Mapping[str, StandardSet]) -> list[str]:
+    """Sets to measure on that show scenes which the released weights trained on."""
+    hint = f", such as {RELEASED_ON}, of which a part was held out" if split == "val" else ""
+    return [
+        f"data.{split}: {name} shares its scenes with {RELEASED_ON}, on which the weights of pretrain.start: "
+        f"auto trained, so measuring on {name} would be cheating; set pretrain.start: none, or take another "
+        f"set{hint}"
+        for name, one in ours.items()
+        if one.scenes == STANDARD_SETS[RELEASED_ON].scenes and (split, name) != ("val", RELEASED_ON)
     ]
 
 

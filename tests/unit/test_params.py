@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from degrain.build.released import LEGS
 from degrain.params import ParamsError, load_params, parse_params
+from degrain.standard_sets import RELEASED_ON, STANDARD_SETS
 from support import merged
 
 
@@ -122,7 +125,8 @@ def test_every_problem_has_a_line(default_values: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "sets",
     [
-        {"train": "train400", "val": "train400", "test": ["bsd68", "set12"], "channels": 1},
+        {"train": "train400", "val": "embedded", "test": ["bsd68", "set12"], "channels": 1},
+        {"train": "embedded", "val": "bsds500", "test": "embedded"},
         {"train": "bsds500", "val": "bsds500", "test": ["cbsd68", "kodak24", "mcmaster", "cc15"]},
         {"train": ["bsds500", "bsds500-val"], "val": "bsds500", "test": "kodak24"},
         {"train": "polyu", "val": "polyu", "test": "polyu"},
@@ -133,6 +137,39 @@ def test_standard_sets_go_together_where_they_share_no_scene(
     default_values: dict[str, Any], sets: dict[str, Any]
 ) -> None:
     parse_params(merged(default_values, {"data": sets}))
+
+
+@pytest.mark.parametrize("train", ["train400", "embedded"])
+def test_what_the_starting_weights_have_seen_does_not_validate(
+    default_values: dict[str, Any], train: str
+) -> None:
+    data = {"data": {"train": train, "val": "train400", "test": "bsd68", "channels": 1}}
+    with pytest.raises(ParamsError) as caught:
+        parse_params(merged(default_values, data))
+    assert str(caught.value) == (
+        "params.yaml: data.val: train400 shares its scenes with bsds500, on which the weights of "
+        "pretrain.start: auto trained, so measuring on train400 would be cheating; set pretrain.start: none, "
+        "or take another set, such as bsds500, of which a part was held out"
+    )
+    parse_params(merged(default_values, data | {"pretrain": {"start": "none"}}))
+
+
+@pytest.mark.parametrize("start", ["auto", "none"])
+@pytest.mark.parametrize("name", ["bsds500", "train400"])
+def test_what_the_starting_weights_have_seen_does_not_test(
+    default_values: dict[str, Any], name: str, start: str
+) -> None:
+    changes = {"data": {"test": name, "channels": 1}, "pretrain": {"start": start}}
+    with pytest.raises(ParamsError, match=f"data.test: {name} is for train and val only") as caught:
+        parse_params(merged(default_values, changes))
+    said = f"data.test: {name} shares its scenes with bsds500, on which the weights of pretrain.start: auto"
+    assert (said in str(caught.value)) == (start == "auto")
+
+
+def test_the_starting_weights_have_seen_no_set_but_the_one_that_is_guarded() -> None:
+    legs = json.loads(LEGS.read_text(encoding="utf-8"))
+    assert {tuple(leg["data"]["train"]) for name in legs for leg in legs[name]} == {(RELEASED_ON,)}
+    assert "val" in STANDARD_SETS[RELEASED_ON].splits
 
 
 def test_single_set_needs_no_brackets(default_values: dict[str, Any]) -> None:

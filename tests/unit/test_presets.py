@@ -14,7 +14,7 @@ import yaml
 from degrain import cli
 from degrain.build.released import LEGS
 from degrain.params import parse_params
-from degrain.yaml_edit import overlaid
+from degrain.yaml_edit import overlaid, set_values
 from support import ROOT
 
 SHIPPED = {path.stem: path for path in sorted((ROOT / "presets").glob("*.yaml"))}
@@ -314,6 +314,63 @@ def test_a_preset_of_weights_is_their_last_leg(default_values, name):
 def test_a_shipped_preset_changes_only_what_the_default_brings_back(name):
     assert overlaid(shipped("default"), shipped(name)).keys() == shipped("default").keys()
     assert names(shipped(name)) <= names(shipped("default"))
+
+
+# The machine, limits for bad images, what no preset uses, and what is done with results.
+FREE = ("compute.", "data.checks.", "data.mirror", "noise_model.", "model.dncnn.")
+FREE += ("evaluate.", "promote.", "tracking.")
+
+
+def test_every_setting_that_decides_a_result_stands_in_the_default(default_values):
+    other_noise = tuple(f"noise.{kind}." for kind in default_values["noise"] if kind != "gaussian")
+    left_open = names(default_values) - names(shipped("default"))
+    assert {name for name in left_open if not name.startswith(FREE + other_noise)} == set()
+
+
+EDITED = {
+    "seed": 7,
+    "data": {"train": ["polyu"], "val": ["polyu"], "test": ["polyu", "cc15"]},
+    "noise": {"kind": "poisson", "real_test": True, "quantize": True},
+    "model": {"generator": "dncnn", "unet": {"widths": [8, 16], "blocks": [1, 2]}},
+    "validation": {"images": 2, "crop_px": 64},
+    "pretrain": {"start": "none", "gradient_clip": 1.0, "weight_decay": 0.1, "warmup_steps": 3},
+    "train": {
+        "optimizer": "muon",
+        "weight_decay": 0.1,
+        "discriminator_lr": 0.001,
+        "gradient_clip": 2.0,
+        "pixel": {"loss": "mse", "weight": 2.0},
+        "ms_ssim": {"weight": 0.1},
+        "focal_frequency": {"weight": 0.1},
+        "adversarial": {"loss": "lsgan"},
+        "discriminator": {"kind": "patchgan", "width": 8, "minibatch_std": True, "conditional": True},
+        "stabilisers": {
+            "r1": {"weight": 1.0, "every": 4},
+            "r2": {"weight": 1.0, "every": 4},
+            "gradient_penalty": {"weight": 5.0},
+            "label_smoothing": 0.1,
+            "historical_averaging": {"weight": 0.1},
+            "lecam": {"weight": 0.1, "decay": 0.9},
+            "augmentation": {"enabled": True, "target": 0.5},
+            "instance_noise": {"sigma_255": 10.0, "until": 1.0},
+        },
+        "health": {"enabled": False, "rescues": 0},
+        "sampling": {"samples": 3},
+    },
+}
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_preset_gives_the_same_params_whatever_they_were(run, folder, name):
+    shutil.copytree(ROOT / "presets", folder / "presets", dirs_exist_ok=True)
+    path = folder / "params.yaml"
+    usual = path.read_text(encoding="utf-8")
+    found = []
+    for text in (usual, set_values(usual, EDITED)):
+        path.write_text(text, encoding="utf-8")
+        assert run(name, "--force")[0] == 0
+        found.append(yaml.safe_load(path.read_text(encoding="utf-8")))
+    assert found[0] == found[1]
 
 
 def names(values, prefix=""):
