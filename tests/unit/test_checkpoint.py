@@ -145,11 +145,12 @@ with alone("train", root=Path("locks")):
 """
 
 
-def python(code, folder):
-    """Run code in a process of its own."""
+def python(code, folder, *arguments, by=()):
+    """Run code in a process of its own, or one that the command `by` starts."""
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    return subprocess.Popen([sys.executable, "-c", code], cwd=folder, env=environment, text=True, **pipes)
+    command = [*by, sys.executable, "-c", code, *arguments]
+    return subprocess.Popen(command, cwd=folder, env=environment, text=True, **pipes)
 
 
 def say(process):
@@ -211,19 +212,21 @@ while not Path("go").exists():
 checkpoint.finish()
 Path("finished").touch()
 """
-# As dvc does: a shell between the process that started the stage and the stage.
+# As dvc does: by a shell, which stays between the two or becomes the stage.
 START = f"""
 import subprocess, sys, shlex
-command = shlex.join([sys.executable, "-c", {FINISH!r}]) + "; true"
+stage = shlex.join([sys.executable, "-c", {FINISH!r}])
+command = {{"stays": stage + "; true", "becomes the stage": "exec " + stage}}[sys.argv[1]]
 child = subprocess.Popen(command, shell=True, start_new_session=True)
 print(child.pid, flush=True)
 child.wait()
 """
 
 
+@pytest.mark.parametrize("shell", ["stays", "becomes the stage"])
 @pytest.mark.parametrize("parent", ["lives", "is killed"])
-def test_a_checkpoint_is_deleted_only_if_somebody_takes_the_outputs_over(tmp_path, parent):
-    starter = python(START, tmp_path)
+def test_a_checkpoint_is_deleted_only_if_somebody_takes_the_outputs_over(tmp_path, parent, shell):
+    starter = python(START, tmp_path, shell)
     group = int(starter.stdout.readline())
     try:
         wait_for((tmp_path / "saved").exists)
@@ -239,3 +242,22 @@ def test_a_checkpoint_is_deleted_only_if_somebody_takes_the_outputs_over(tmp_pat
         starter.communicate()
         with suppress(ProcessLookupError):
             os.killpg(group, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("shell", ["stays", "becomes the stage"])
+def test_a_checkpoint_is_deleted_though_what_started_dvc_is_gone(tmp_path, shell):
+    """As after `nohup dvc repro &` in a shell that has ended."""
+    outer = python(START, tmp_path, shell, by=["sh", "-c", '"$@"; true', "sh"])
+    group = int(outer.stdout.readline())
+    try:
+        wait_for((tmp_path / "saved").exists)
+        outer.kill()
+        outer.wait(PATIENCE_S)
+        (tmp_path / "go").touch()
+        wait_for((tmp_path / "finished").exists)
+        assert not (tmp_path / "checkpoints" / "train" / "key").exists()
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGKILL)
+        outer.kill()
+        outer.communicate()

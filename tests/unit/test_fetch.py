@@ -203,6 +203,16 @@ def test_a_failure_keeps_what_was_finished(server, tmp_path):
     assert server.requests[registered_file(0).path] == 1
 
 
+def test_an_error_of_one_file_ends_the_attempts_at_others(server, tmp_path):
+    server.break_next(1, *["stall"] * 9)
+    start_s = time.monotonic()
+    with pytest.raises(DataError, match="404"):
+        get(server, tmp_path, 1, 40, patience=Patience(2, QUICK.timeout_s, 9, 0.01))
+    assert time.monotonic() - start_s < 6 * QUICK.timeout_s  # all attempts take 9
+    assert server.requests[registered_file(1).path] <= 2
+    assert kept(tmp_path) == []
+
+
 def test_a_damaged_file_in_the_cache_is_fetched_anew(server, tmp_path):
     (path,) = get(server, tmp_path, 3).values()
     for damage in (b"", contents(3)[:-1], bytes(len(contents(3)))):
@@ -211,36 +221,87 @@ def test_a_damaged_file_in_the_cache_is_fetched_anew(server, tmp_path):
         assert path.read_bytes() == contents(3)
 
 
-KILLED = """
-import sys
+@pytest.mark.parametrize(
+    ("place", "fault"),
+    [("a-file", "Not a directory"), ("a-link", "File exists"), ("/proc/no", "No such file")],
+)
+def test_a_cache_that_cannot_be_is_named(server, tmp_path, monkeypatch, place, fault):
+    (tmp_path / "a-file").touch()
+    (tmp_path / "a-link").symlink_to("nowhere")
+    if not Path(place).parent.exists():
+        pytest.skip(f"needs {Path(place).parent}")
+    monkeypatch.setenv("DEGRAIN_CACHE", str(tmp_path / place))
+    with pytest.raises(DataError) as caught:
+        fetch([registered_file(0)], mirror=server.url, patience=QUICK)
+    assert str(caught.value).startswith(f"{tmp_path / place / 'datasets'}: expected a folder")
+    assert fault in str(caught.value)
+    assert "DEGRAIN_CACHE" in str(caught.value)
+    assert server.requests == {}
+
+
+# --- downloads in a process of their own ---
+
+FETCH = """
+import signal, sys
 from pathlib import Path
 from degrain.data.fetch import Patience, fetch
 from degrain.data.registry import RegisteredFile
-url, folder, *files = sys.argv[1:]
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
+url, folder, timeout_s, attempts, *files = sys.argv[1:]
 parts = [part.split(":") for part in files]
 wanted = [RegisteredFile("bsd68", name, int(size), sha256) for name, size, sha256 in parts]
-fetch(wanted, mirror=url, cache=Path(folder), patience=Patience(1, 60, 1, 0))
+fetch(wanted, mirror=url, cache=Path(folder), patience=Patience(1, float(timeout_s), int(attempts), 0.01))
 """
+
+
+def start(server, folder, *numbers, timeout_s=60.0, attempts=1, limits="true"):
+    """Begin to fetch files one after another, after a shell has set `limits`."""
+    files = [registered_file(number) for number in numbers]
+    return subprocess.Popen(
+        ["sh", "-c", f'{limits}; exec "$@"', "sh", sys.executable, "-c", FETCH]
+        + [server.url, str(folder), str(timeout_s), str(attempts)]
+        + [f"{file.name}:{file.bytes}:{file.sha256}" for file in files],
+        env={"PYTHONPATH": str(ROOT / "src")},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_until_asked_for(server, number, process):
+    while server.requests[registered_file(number).path] == 0:
+        assert process.poll() is None
+        time.sleep(0.02)
 
 
 def test_a_download_that_was_killed_goes_on_with_the_rest(server, tmp_path):
     server.break_next(3, "stall")
-    files = [registered_file(number) for number in range(6)]
-    arguments = [f"{file.name}:{file.bytes}:{file.sha256}" for file in files]
-    process = subprocess.Popen(
-        [sys.executable, "-c", KILLED, server.url, str(tmp_path), *arguments],
-        env={"PYTHONPATH": str(ROOT / "src")},
-    )
-    while server.requests[files[3].path] == 0:
-        assert process.poll() is None
-        time.sleep(0.02)
+    process = start(server, tmp_path, *range(6))
+    wait_until_asked_for(server, 3, process)
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.communicate()
     assert set(kept(tmp_path)) >= {"test000.png", "test001.png", "test002.png"}
     assert "test003.png" not in kept(tmp_path)
     found = get(server, tmp_path, *range(6))
+    files = [registered_file(number) for number in range(6)]
     assert all(sha256_file(found[file.path]) == file.sha256 for file in files)
     assert [server.requests[file.path] for file in files] == [1, 1, 1, 2, 1, 1]
+
+
+def test_an_interrupt_ends_the_attempts(server, tmp_path):
+    server.break_next(3, *["stall"] * 9)
+    process = start(server, tmp_path, 3, timeout_s=QUICK.timeout_s, attempts=9)
+    wait_until_asked_for(server, 3, process)
+    process.send_signal(signal.SIGINT)
+    assert "KeyboardInterrupt" in process.communicate()[1]
+    assert server.requests[registered_file(3).path] <= 2
+    assert kept(tmp_path) == []
+
+
+def test_a_cache_without_room_is_named_and_not_tried_again(server, tmp_path):
+    process = start(server, tmp_path, 3, attempts=9, limits="ulimit -f 100")  # of 512 bytes
+    assert f"DataError: {tmp_path}: expected a folder with room" in process.communicate()[1]
+    assert server.requests == {registered_file(3).path: 1}
+    assert kept(tmp_path) == []
 
 
 # --- a mirror that is a folder ---

@@ -78,15 +78,22 @@ def fetch(
 
     Raises
     ------
-    DataError : a file is missing, differs from what is registered, or cannot be fetched. Files that
-        were finished stay in the cache.
+    DataError : a file is missing, differs from what is registered, or cannot be fetched, or the cache
+        cannot be used. Files that were finished stay in the cache.
     """
     wanted = list({file.path: file for file in files}.values())
     if mirror is not None and not mirror.startswith(("http://", "https://")):
         return _use_folder(wanted, mirror)
     folder = cache_folder() if cache is None else cache
-    missing = [file for file in wanted if not _is_whole(folder / file.path, file)]
-    _download_all(missing, folder, mirror, patience)
+    try:
+        missing = [file for file in wanted if not _is_whole(folder / file.path, file)]
+        _download_all(missing, folder, mirror, patience)
+    except OSError as error:  # of the file system: those of the network are explained where they occur
+        msg = (
+            f"{folder}: expected a folder with room for downloads, found: {error}; "
+            f"mend that, or have {CACHE} name another folder"
+        )
+        raise DataError(msg) from error
     return {file.path: folder / file.path for file in wanted}
 
 
@@ -177,6 +184,8 @@ class Download:
         target = self.folder / file.path
         target.parent.mkdir(parents=True, exist_ok=True)
         for attempt in range(1, self.patience.attempts + 1):
+            if self._stopped.is_set():
+                raise StoppedError
             try:
                 # Written aside, verified, and only then given its name.
                 pooch.retrieve(url, file.sha256, target.name, target.parent, downloader=self._stream)

@@ -66,7 +66,7 @@ class Checkpoint:
     def __init__(self, stage: str, key: str, *, root: Path = ROOT, name: str = "state.pt") -> None:
         self.folder = root / stage / key
         self.path = self.folder / name
-        self._family = _ancestors()
+        self._family = _family()
 
     def save(self, state: dict[str, object]) -> None:
         """Replace the checkpoint, whole or not at all."""
@@ -102,9 +102,25 @@ class Checkpoint:
         It stays where the process that started the stage is gone: then nobody takes the outputs
         over, and the next `dvc repro` runs the stage again, from here.
         """
-        if _ancestors() == self._family:
+        ancestors = [parent.pid for parent in psutil.Process().parents()]
+        if ancestors[: len(self._family)] == self._family:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _ancestors() -> list[int]:
-    return [parent.pid for parent in psutil.Process().parents()]
+def _family() -> list[int]:
+    """From the parent to the process that runs the stage, which may do so by a shell; none further up."""
+    family = []
+    for parent in psutil.Process().parents():
+        family.append(parent.pid)
+        if not _runs_a_command(parent):
+            break
+    return family
+
+
+def _runs_a_command(process: psutil.Process) -> bool:
+    """Whether it is a shell as dvc and make start it: sh -c 'a command'."""
+    try:
+        program, *options = process.cmdline() or [""]
+    except psutil.Error:
+        return False
+    return Path(program).name.endswith("sh") and "-c" in options
