@@ -155,9 +155,9 @@ def test_spectrum_of_white_noise_is_flat():
 
 def test_stage_writes_learned_noise_and_its_check(tmp_path, make_params, monkeypatch):
     """Images of a set without clean ones are taken for noisy."""
-    for seed in range(4):
+    for seed in range(8):
         noisy = Camera()(scene(seed, 128), seed)[0].permute(1, 2, 0).numpy()
-        write_image(tmp_path / f"data/raw/train/{seed}.png", noisy)
+        write_image(tmp_path / f"data/raw/{'val' if seed % 2 else 'train'}/{seed}.png", noisy)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(noise_model, "stage_key", lambda *_: "key")
     tiny = {"blocks": {"side_px": 16, "cell_px": 8}, "width": 4, "steps": 2, "batch_size": 4}

@@ -18,13 +18,14 @@ COMPARED = 1000  # blocks: more would tell apart what no use of the noise does
 
 
 def main(params: Params) -> None:
-    """Collect blocks, learn, compare, draw."""
+    """Collect blocks, learn, compare with blocks of the validation photographs, draw."""
     settings, engine = params.noise_model, start_engine(params.compute)
     checkpoint = Checkpoint("noise_model", stage_key("noise_model", params))
-    blocks = collect_blocks(RAW, smooth_rule(settings.blocks), most_per_image=settings.blocks.per_image)
+    rule, most = smooth_rule(settings.blocks), settings.blocks.per_image
+    blocks = collect_blocks(RAW, rule, most_per_image=most)
+    shown = collect_blocks(RAW, rule, most_per_image=most, split="val").spread(COMPARED)
     network = learn_noise(blocks, settings, engine, seed=params.seed, checkpoint=checkpoint)
     save_block_noise(GENERATOR, network, settings)
-    shown = blocks.spread(COMPARED)
     made = make_blocks(network, shown, engine, seed=params.seed)
     write_json(REPORTS / "noise_model.json", compare(shown.noise, made, shown.brightness.mean(1)))
     draw_blocks(shown.noise, made, REPORTS / "noise_model.png")
