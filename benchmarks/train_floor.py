@@ -39,12 +39,13 @@ ROUNDS, STEPS = 3, 40
 def alone(found: list[Convolution], engine: Engine) -> Callable[[], float]:
     """What gives the seconds that the convolutions take, forward and backward, one after the other."""
     kinds = Counter(
-        (type(layer), layer.weight.shape, layer.stride, layer.padding, shape) for layer, shape in found
+        (type(layer), layer.weight.shape, layer.stride, layer.padding, layer.bias is not None, shape)
+        for layer, shape in found
     )
     ready = []
-    for (kind, weights, stride, padding, shape), count in kinds.items():
+    for (kind, weights, stride, padding, bias, shape), count in kinds.items():
         outputs = weights[1] if kind is nn.ConvTranspose2d else weights[0]
-        layer = kind(shape[1], outputs, weights[2:], stride=stride, padding=padding)
+        layer = kind(shape[1], outputs, weights[2:], stride=stride, padding=padding, bias=bias)
         layer = engine.place(layer).to(engine.dtype)
         given = engine.send(torch.randn(shape)).to(engine.dtype).requires_grad_()
         gradient = torch.randn_like(layer(given))
@@ -54,6 +55,8 @@ def alone(found: list[Convolution], engine: Engine) -> Callable[[], float]:
         start = time.perf_counter()
         for layer, given, gradient, count in ready:
             for _ in range(count):
+                layer.zero_grad()
+                given.grad = None  # nothing is added up
                 layer(given).backward(gradient)
         return time.perf_counter() - start
 
