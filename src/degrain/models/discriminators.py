@@ -33,13 +33,12 @@ class UnetDiscriminator(nn.Module):
     ----------
     channels : of the images that it sees.
     width : channels at the finest scale; it doubles at each of two coarser ones.
-    spectral_norm : bound the largest singular value of each layer but the score to 1 (Miyato et al., 2018).
+    spectral_norm : the weights of each layer but the score, taken as a matrix, have 1 as their largest
+        singular value (Miyato et al., 2018, who bound the score, too).
     minibatch_std : the coarsest scale sees how much the batch varies; see `with_batch_deviation`.
 
     Source: Schönfeld et al., "A U-Net Based Discriminator for GANs", 2020.
     """
-
-    stride = 4
 
     def __init__(
         self, channels: int, *, width: int, spectral_norm: bool, minibatch_std: bool = False
@@ -74,14 +73,13 @@ class PatchDiscriminator(nn.Module):
     ----------
     channels : of the images that it sees.
     width : channels of the first layer; it doubles at each of three further ones.
-    spectral_norm : bound the largest singular value of each layer but the score to 1 (Miyato et al., 2018).
+    spectral_norm : the weights of each layer but the score, taken as a matrix, have 1 as their largest
+        singular value (Miyato et al., 2018, who bound the score, too).
     minibatch_std : the last layer sees how much the batch varies; see `with_batch_deviation`.
 
     Source: Isola et al., "Image-to-Image Translation with Conditional Adversarial Networks", 2017;
     spectral norm takes the place of its batch norm.
     """
-
-    stride = 1
 
     def __init__(
         self, channels: int, *, width: int, spectral_norm: bool, minibatch_std: bool = False
@@ -113,7 +111,8 @@ class DcganDiscriminator(nn.Module):
     width : channels of the first layer; it doubles at each of up to three further ones.
     side_px : of the images, at least 8; they are halved until at most 4 pixels are left, which decides
         the size of the dense layer.
-    spectral_norm : bound the largest singular value of each layer but the score to 1 (Miyato et al., 2018).
+    spectral_norm : the weights of each layer but the score, taken as a matrix, have 1 as their largest
+        singular value (Miyato et al., 2018, who bound the score, too).
     minibatch_std : the dense layer sees how much the batch varies; see `with_batch_deviation`.
 
     Source: Radford et al., "Unsupervised Representation Learning with Deep Convolutional Generative

@@ -24,8 +24,9 @@ class ResidualBlock(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, width, H, W) to the same shape."""
-        change: Tensor = self.second(F.relu(self.first(features)))
-        return features + change
+        # In place: no backward pass needs what is overwritten.
+        change: Tensor = self.second(F.relu_(self.first(features)))
+        return change.add_(features)
 
 
 def start_at_zero(layer: Convolution) -> Convolution:

@@ -134,6 +134,6 @@ def adversarial_step(settings: Train, discriminator: Player, *, seed: int) -> Ad
 
 
 def discriminator_player(network: nn.Module, lr: float, engine: Engine) -> Player:
-    """The discriminator with its optimiser; spectral norm, not clipping, bounds it."""
+    """The discriminator with its optimiser; its gradient is not clipped."""
     network = engine.place(network).train()
     return Player(network, torch.optim.Adam(network.parameters(), lr=lr, betas=BETAS, fused=True), lr)

@@ -14,7 +14,8 @@ class Ema:
     Parameters
     ----------
     network : to follow.
-    half_life_images : after so many training images, a weight's part in the average has halved.
+    half_life_images : after so many training images, a weight's part in the average has halved; at most a
+        tenth of the images seen, so that the average forgets the start.
 
     Source: the half-life in images as in Karras et al., "Analyzing and Improving the Image Quality
     of StyleGAN", 2020.
@@ -27,7 +28,6 @@ class Ema:
     @torch.no_grad()
     def update(self, network: nn.Module, *, images: int, images_seen: int) -> None:
         """Take in the weights after a step of `images`, the last of `images_seen`."""
-        # Early on the average is as long as the training, so that it forgets the start.
         half_life = min(self.half_life_images, images_seen / 10)
         weight = 1 - 0.5 ** (images / half_life)
         averaged: list[Tensor] = list(self.network.parameters())

@@ -61,7 +61,8 @@ class HealthGuard:
         for name in set(JUDGED) & stats.keys():
             chart.window.setdefault(name, []).append(stats[name])
         steps = max(map(len, chart.window.values()), default=0)
-        # Validation closes a window that is half full, so that what is kept then is known to be healthy.
+        # Validation closes a window that is half full, so that what is kept then is known to be healthy;
+        # with fewer steps since the last window, nobody knows, and nothing is kept.
         enough = self.limits.window / 2 if figures else self.limits.window
         if steps >= enough or (state.step == self.train.steps and not chart.condition):
             self._judge(state, steps)
@@ -95,7 +96,8 @@ class HealthGuard:
             raise Ruined(Diagnosis(Condition.DIVERGED, seen))
         condition = chart.condition or Condition.HEALTHY.value
         state.curve[-1] |= {"rescues": chart.rescues, "state": condition}
-        if condition == Condition.HEALTHY and fall_db <= SAFE_SHARE * limits.fall_db:
+        judged = not chart.window
+        if judged and condition == Condition.HEALTHY and fall_db <= SAFE_SHARE * limits.fall_db:
             self.healthy.save(state.state_dict())
 
     def rescue(self, state: TrainState, error: Diverged) -> None:
