@@ -45,8 +45,8 @@ def two_sample_accuracy(
 
     Returns
     -------
-    0.5, no better than guessing and so perfect, to 1; exactly 0.5 for identical images. Chance can carry it
-    below.
+    0.5, no better than guessing and so perfect in the finest detail, to 1; exactly 0.5 for identical images.
+    Chance can carry it below. Brightness, tint and wide blotches are not seen.
 
     Source: Lopez-Paz and Oquab, "Revisiting Classifier Two-Sample Tests", 2017.
     """
