@@ -127,7 +127,12 @@ def _join(quality: pd.DataFrame, speed: pd.DataFrame, known: dict[int, list[Meth
     measured = quality.merge(speed, how="left").merge(described, how="left").assign(source="measured")
     both = pd.concat([measured, published().assign(source="published")])[COLUMNS]
     both["set"] = pd.Categorical(both["set"], list(SETS))
-    return both.sort_values(["set", "sigma", "source"], kind="stable").reset_index(drop=True)
+    order = {one.name: place for place, one in enumerate(known[1])}
+    both["place"] = (
+        both["method"].map(order).fillna(order["degrain"] - 0.5)
+    )  # BM3D, where it is not installed
+    ordered = both.sort_values(["set", "sigma", "source", "place"], kind="stable")
+    return ordered.reset_index(drop=True)[COLUMNS]
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from degrain.build.generator import load_generator
 from degrain.build.released import released_path
 from degrain.compute import Engine
 from degrain.errors import DegrainError
-from degrain.restore import Restorer, as_image, without_copies
+from degrain.restore import Image, Restorer, as_image, without_copies
 
 # The end points of the dial by their names.
 DIALS = {"faithful": 0.0, "realistic": 1.0}
@@ -42,6 +44,17 @@ class Released:
         """Restore the pixels of a file; see `Restorer.restore_stored`."""
         channels = without_copies(as_image(pixels, sigma)).shape[2]
         return self._for(channels).restore_stored(pixels, sigma, strength, out=out)
+
+    def restore_all(self, images: Sequence[Image], sigma: float | None = None) -> list[Image]:
+        """Restore several images, small ones of like size together; see `Restorer.restore_all`."""
+        alike: dict[int, list[int]] = defaultdict(list)
+        for number, image in enumerate(images):
+            alike[without_copies(image).shape[2]].append(number)
+        restored: dict[int, Image] = {}
+        for channels, numbers in alike.items():
+            given = [images[number] for number in numbers]
+            restored |= zip(numbers, self._for(channels).restore_all(given, sigma), strict=True)
+        return [restored[number] for number in range(len(images))]
 
     def _for(self, channels: int) -> Restorer:
         """Each is loaded when it is first needed."""

@@ -119,6 +119,19 @@ def test_grey_pixels_need_no_third_axis():
     )
 
 
+def test_released_generators_restore_images_together_as_each_alone():
+    network, colour = Released(0.0, CPU), stored((40, 48, 3), np.float32)
+    images = [
+        stored((40, 48, 1), np.float32),
+        colour,
+        stored((40, 45, 3), np.float32),
+        colour[:, :, [0, 0, 0]],
+    ]
+    for image, restored in zip(images, network.restore_all(images, 0.1), strict=True):
+        assert restored.shape == image.shape
+        np.testing.assert_allclose(restored.clip(0, 1), network.restore_stored(image, 0.1), atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("pixels", "sigma", "said"),
     [
