@@ -36,8 +36,8 @@ TRIM_TILES = 16
 BATCH_PX = 2**18
 # Less noise than that, which is about what rounding to 16 bits makes, is none.
 NOISELESS = 1e-5
-# What floats may be, beyond black and white: noise that nothing has clipped.
-LEAST, MOST = -1.0, 2.0
+# What floats may be, beyond black and white: five times the strongest noise, which nothing has clipped.
+LEAST, MOST = -5.0, 6.0
 # Of an image, looked at together: what is compared takes little memory, and a difference is soon found.
 ROWS = 256
 
@@ -120,16 +120,19 @@ class Restorer:
         Returns
         -------
         Pixels of the same shape and type; clamped and, for integers, rounded. Where there is no noise, those
-        given.
+        given, clamped.
 
         Raises
         ------
-        DegrainError : pixels or sigma are none that can be restored.
+        DegrainError : pixels or sigma are none that can be restored, or `out` does not fit.
         ValueError : the network returned not-a-number.
         """
         image = as_image(pixels, sigma)
-        restored = np.empty_like(pixels) if out is None else out
-        target = restored.reshape(image.shape)
+        restored = np.empty(pixels.shape, pixels.dtype) if out is None else out
+        if (restored.shape, restored.dtype) != (pixels.shape, pixels.dtype):
+            msg = f"out of shape {restored.shape}, {restored.dtype}; expected {pixels.shape}, {pixels.dtype}"
+            raise DegrainError(msg)
+        target = restored[:, :, None] if restored.ndim == 2 else restored
         waiting: deque[tuple[Window, NDArray[Any]]] = deque()
         later = seen_later(image.shape[1], self.overlap_px, self.stride)
         for place, (part,) in self.parts(image, sigma):
@@ -148,16 +151,20 @@ class Restorer:
 
         Parameters
         ----------
-        images : each as `__call__` takes it. Those without noise are returned as they are.
+        images : each (H, W, C), C 1 or 3, as `__call__` takes it. Those without noise stay as they are.
         sigma : of all of them; None estimates it for each.
+
+        Raises
+        ------
+        DegrainError : an image or sigma is none that can be restored.
         """
-        seen = [without_copies(image) for image in images]
+        seen = [without_copies(as_image(image, sigma)) for image in images]
         levels = [noise_level(image) if sigma is None else sigma for image in seen]
         alike: dict[tuple[int, ...], list[int]] = defaultdict(list)
         for number, (height, width, channels) in enumerate(image.shape for image in seen):
             if levels[number] >= NOISELESS:
                 alike[height + -height % self.stride, width + -width % self.stride, channels].append(number)
-        restored: dict[int, Image] = dict(enumerate(seen))
+        restored: dict[int, Image] = dict(enumerate(map(to_float, seen)))
         for (height, width, _), numbers in alike.items():
             size = max(1, BATCH_PX // (height * width))
             for start in range(0, len(numbers), size):
@@ -267,7 +274,7 @@ def as_image(pixels: NDArray[Any], sigma: float | None) -> NDArray[Any]:
     if image.ndim != 3 or image.shape[2] not in (1, 3) or not image.size:
         msg = f"pixels of shape {pixels.shape}; expected (H, W), (H, W, 1) or (H, W, 3), no transparency"
         raise DegrainError(msg)
-    if pixels.dtype not in (np.uint8, np.uint16) and pixels.dtype.kind != "f":
+    if pixels.dtype.newbyteorder("=") not in (np.uint8, np.uint16) and pixels.dtype.kind != "f":
         msg = f"pixels of type {pixels.dtype}; expected uint8, uint16 or floats in [0, 1]"
         raise DegrainError(msg)
     if pixels.dtype.kind == "f" and not (pixels.min() >= LEAST and pixels.max() <= MOST):

@@ -49,7 +49,7 @@ class Released:
         """Restore several images, small ones of like size together; see `Restorer.restore_all`."""
         alike: dict[int, list[int]] = defaultdict(list)
         for number, image in enumerate(images):
-            alike[without_copies(image).shape[2]].append(number)
+            alike[without_copies(as_image(image, sigma)).shape[2]].append(number)
         restored: dict[int, Image] = {}
         for channels, numbers in alike.items():
             given = [images[number] for number in numbers]

@@ -117,7 +117,8 @@ def test_logged_model_restores_any_size(model, logged, size, params):
     expected = np.stack(logged.restore.restore_all(list(images), sigma))
     assert restored.dtype == np.float32
     assert np.array_equal(restored, expected)
-    assert not np.allclose(restored, images, atol=1e-3)
+    nothing_seen = sigma is None and size == (1, 1)  # in a single pixel there is no telling
+    assert np.allclose(restored, images, atol=1e-3) == nothing_seen
 
 
 def test_level_of_noise_is_in_units_of_255(model, logged):

@@ -296,6 +296,13 @@ def test_a_shipped_preset_gives_valid_params(default_values, name):
     parse_params(values, name=f"params.yaml with presets/{name}.yaml")
 
 
+@pytest.mark.parametrize("name", [name for name in SHIPPED if not name.endswith("-weights")])
+def test_a_shipped_preset_validates_where_health_is_judged(default_values, name):
+    """Only a state that was judged is kept as healthy; the presets of weights are as these were trained."""
+    train = parse_params(overlaid(overlaid(default_values, shipped("default")), shipped(name))).train
+    assert train.validate_every % train.health.window == 0
+
+
 @pytest.mark.parametrize("name", ["grey", "colour"])
 def test_a_preset_of_weights_is_their_last_leg(default_values, name):
     values = overlaid(overlaid(default_values, shipped("default")), shipped(f"{name}-weights"))

@@ -153,6 +153,41 @@ def test_what_cannot_be_restored_is_refused(kind, pixels, sigma, said):
         network.restore_stored(pixels, sigma)
 
 
+@pytest.mark.parametrize("kind", ["restorer", "released"])
+def test_images_together_are_refused_as_each_alone(kind):
+    network = Released(0.0, CPU) if kind == "released" else restorer("unet")
+    images = [stored((8, 8, 3), np.float32), np.full((8, 8, 3), 255.0, np.float32)]
+    with pytest.raises(DegrainError, match="floats from 255"):
+        network.restore_all(images, 0.1)
+    for sigma in (25, -0.1, math.nan):
+        with pytest.raises(DegrainError, match="expected a number from 0 to 1"):
+            network.restore_all(images[:1], sigma)
+
+
+def test_images_without_noise_are_copies():
+    images = [stored((8, 8, 3), np.float32)]
+    (restored,) = restorer("unet").restore_all(images, 0.0)
+    np.testing.assert_array_equal(restored, images[0])
+    assert not np.shares_memory(restored, images[0])
+
+
+@pytest.mark.parametrize("out", [np.zeros((30, 20, 3), np.uint8), np.zeros((20, 30, 3), np.uint16)])
+def test_the_place_for_the_result_must_fit(out):
+    with pytest.raises(DegrainError, match=r"out of shape .* expected \(20, 30, 3\), uint8"):
+        restorer("unet").restore_stored(stored((20, 30, 3), np.uint8), 0.1, out=out)
+
+
+def test_pixels_may_be_in_the_other_byte_order():
+    network, pixels = restorer("unet"), stored((20, 30, 3), np.uint16)
+    swapped = network.restore_stored(pixels.astype(pixels.dtype.newbyteorder("S")), 0.1)
+    np.testing.assert_array_equal(swapped, network.restore_stored(pixels, 0.1))
+
+
+def test_strong_noise_that_nothing_has_clipped_is_taken():
+    noisy = np.float32(RNG.normal(0.5, 1.0, (40, 40, 3)))
+    assert restorer("unet").restore_stored(noisy, 1.0).dtype == np.float32
+
+
 def test_a_large_image_takes_little_more_memory_than_its_result(cut_into):
     """NumPy's allocations are counted; tiles are small here so that the network's hardly matter."""
     cut_into(128)

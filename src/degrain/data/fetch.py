@@ -213,7 +213,7 @@ class Download:
         received = 0
         try:
             with (
-                self.session.get(url, stream=True, timeout=self.patience.timeout_s) as response,
+                self._ask(url) as response,
                 Path(output_file).open("wb") as file,
             ):
                 response.raise_for_status()
@@ -225,6 +225,16 @@ class Download:
         except BaseException:
             self._count(-received)  # it will come again
             raise
+
+    def _ask(self, url: str) -> requests.Response:
+        """What the host answers; requests names a wrong bundle of certificates by a plain OSError."""
+        try:
+            return self.session.get(url, stream=True, timeout=self.patience.timeout_s)
+        except requests.RequestException:
+            raise
+        except OSError as error:
+            msg = f"{url}: cannot be asked for: {error}"
+            raise DataError(msg) from error
 
     def _count(self, received: int) -> None:
         with self._lock:

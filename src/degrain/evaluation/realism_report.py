@@ -30,8 +30,8 @@ MEANING = """\
 More is better for PSNR and MS-SSIM, less for GMSD, which compares edges, and for the distances to the clean
 images: of their power spectra, of what EfficientNet-Lite2 sees in each, and (Frechet) of what it sees in
 small patches, of all images together. Two-sample accuracy is how often a fresh network, taught on the other
-images, tells restored patches from clean ones by how each pixel differs from the eight around it: 0.5, no
-better than guessing, is perfect in that.
+images, tells restored patches from clean ones by how pixels differ from those around them: 0.5, no better
+than guessing, is perfect in that; brightness and tint are not seen.
 """
 
 

@@ -46,7 +46,7 @@ def two_sample_accuracy(
     Returns
     -------
     0.5, no better than guessing and so perfect in the finest detail, to 1; exactly 0.5 for identical images.
-    Chance can carry it below. Brightness, tint and wide blotches are not seen.
+    Chance can carry it below. Brightness and tint are not seen, wide blotches hardly.
 
     Source: Lopez-Paz and Oquab, "Revisiting Classifier Two-Sample Tests", 2017.
     """
