@@ -23,6 +23,8 @@ TRIED_ELSEWHERE = {
     "dvc queue start": "test_experiments.py",
     "degrain export realistic generator.onnx": "test_export.py",
     "degrain preset colour-benchmark": "test_presets.py",
+    "degrain preset grey-sampling": "test_presets.py",
+    "degrain denoise photo.png --model models/train/generator.safetensors --samples 8": "test_experiments.py",
     "dvc repro": "test_pipeline.py; with standard sets it needs the network",
     "degrain realism": "test_realism.py",
     "degrain sampling": "test_sampling_evaluation.py",
