@@ -128,9 +128,8 @@ def _join(quality: pd.DataFrame, speed: pd.DataFrame, known: dict[int, list[Meth
     both = pd.concat([measured, published().assign(source="published")])[COLUMNS]
     both["set"] = pd.Categorical(both["set"], list(SETS))
     order = {one.name: place for place, one in enumerate(known[1])}
-    both["place"] = (
-        both["method"].map(order).fillna(order["degrain"] - 0.5)
-    )  # BM3D, where it is not installed
+    # BM3D, where it is not installed, stands where it would.
+    both["place"] = both["method"].map(order).fillna(order.get("degrain", len(order)) - 0.5)
     ordered = both.sort_values(["set", "sigma", "source", "place"], kind="stable")
     return ordered.reset_index(drop=True)[COLUMNS]
 
