@@ -17,6 +17,7 @@ class SmoothBlocks(Section):
     mean_tolerance: PositiveFloat
     variance_tolerance: PositiveFloat
     most_variance: Annotated[float, Field(ge=1)]
+    most_coherence: Annotated[float, Field(gt=0, le=1)]
     per_image: PositiveInt
 
     @model_validator(mode="after")

@@ -95,7 +95,7 @@ def code(deps: Iterable[str]) -> set[str]:
 
 def experiments() -> Iterator[tuple[str, str, list[str]]]:
     """(name, command, deps relative to the top) of every stage of the experiments."""
-    for pipeline in sorted(ROOT.glob("experiments/*/dvc.yaml")):
+    for pipeline in sorted(ROOT.glob("experiments/**/dvc.yaml")):
         for name, stage in yaml.safe_load(pipeline.read_text(encoding="utf-8"))["stages"].items():
             body = stage.get("do", stage)
             folder = pipeline.parent / body.get("wdir", ".")

@@ -7,9 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from degrain.noise.blocks import SmoothRule, noise_blocks, smooth_level, without_shading
+from degrain.noise.blocks import SmoothRule, coherence, noise_blocks, smooth_level, without_shading
 
-RULE = SmoothRule(side_px=16, cell_px=8, mean_tolerance=0.1, variance_tolerance=0.8, most_variance=2.0)
+RULE = SmoothRule(
+    side_px=16,
+    cell_px=8,
+    mean_tolerance=0.1,
+    variance_tolerance=0.8,
+    most_variance=2.0,
+    most_coherence=0.4,
+)
 RNG = np.random.default_rng(3)
 SIDE = 128
 
@@ -27,6 +34,40 @@ def test_even_texture_is_not_taken_for_noise():
     assert noise_blocks(noisy, RULE, most=999).level_255[0] == pytest.approx(5, rel=0.06)
     as_in_the_paper = replace(RULE, most_variance=1e9)
     assert noise_blocks(noisy, as_in_the_paper, most=999).level_255[0] > 15
+
+
+def test_stripes_are_not_taken_for_noise():
+    """Where the whole image is striped, and so no part of it is smoother than another."""
+    noise = RNG.normal(0, 3 / 255, (SIDE, SIDE, 3))
+    striped = (0.5 + 0.03 * np.sin(np.arange(SIDE))[:, None, None] + noise).astype(np.float32)
+    assert len(noise_blocks(striped, RULE, most=999)) == 0
+    assert len(noise_blocks(striped, replace(RULE, most_coherence=1), most=999)) > 50
+
+
+def test_an_image_that_is_striped_nearly_everywhere_shows_no_noise():
+    """What has no direction there by chance is structure all the same."""
+    noise = RNG.normal(0, 3 / 255, (SIDE, SIDE, 3))
+    stripes = 0.03 * np.sin(np.arange(SIDE))[:, None, None] * np.ones((1, SIDE, 1))
+    for smooth_px, found in ((40, False), (100, True)):
+        partly = stripes.copy()
+        partly[:, :smooth_px] = 0
+        blocks = noise_blocks(
+            (0.5 + partly + noise).astype(np.float32), replace(RULE, most_variance=9), most=999
+        )
+        assert bool(len(blocks)) is found
+
+
+def test_coherence_is_that_of_the_slopes():
+    """1 for a slope whatever its direction, 0 for noise of any grain and for two crossing waves; no scale."""
+    y, x = np.mgrid[:64, :64]
+    waves = np.stack([np.sin(0.5 * x + turn * y) for turn in (0.0, 0.3, -1.0)])[:, None].astype(np.float32)
+    np.testing.assert_allclose(coherence(waves), 1, atol=0.02)
+    np.testing.assert_allclose(coherence(7 * waves), coherence(waves), rtol=1e-5)
+    assert coherence(waves[:1] + waves[:1].swapaxes(2, 3)) < 0.05
+    white = RNG.normal(0, 1, (40, 3, 64, 64)).astype(np.float32)
+    wide = white[..., 1:, 1:] + white[..., :-1, 1:] + white[..., 1:, :-1] + white[..., :-1, :-1]
+    assert max(coherence(white).max(), coherence(wide).max()) < 0.1
+    assert coherence(np.zeros((1, 1, 8, 8), np.float32)) == 0
 
 
 def test_shading_is_not_taken_for_noise():

@@ -56,7 +56,13 @@ def scene(seed, side=256):
 
 def settings(make_params, **changes):
     tiny = {
-        "blocks": {"side_px": 16, "cell_px": 8, "variance_tolerance": 0.8, "most_variance": 3.0},
+        "blocks": {
+            "side_px": 16,
+            "cell_px": 8,
+            "variance_tolerance": 0.8,
+            "most_variance": 3.0,
+            "most_coherence": 0.4,
+        },
         "z_length": 32,
         "width": 8,
         "batch_size": 16,

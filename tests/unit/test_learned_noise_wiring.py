@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 
 import numpy as np
@@ -42,6 +43,32 @@ def test_arms_of_the_learned_noise_experiment_differ_in_their_noise_alone(arm):
     assert params.noise.kind == arm
     assert params.noise.tests_on_pairs
     assert params.model_copy(update={"noise": common.noise}) == common
+
+
+@pytest.mark.parametrize("arm", ["gaussian", "learned", "pairs"])
+def test_arms_on_the_made_up_camera_are_those_on_the_real_photographs(arm):
+    made, real = (
+        load_params(EXPERIMENT / folder / arm / "params.yaml") for folder in ("camera/arms", "arms")
+    )
+    assert made == real
+
+
+def test_the_made_up_camera_makes_the_noise_that_it_says():
+    """Its strength follows the brightness; grain is wider than a pixel; channels are alike."""
+    path = EXPERIMENT / "camera/camera.py"
+    spec = importlib.util.spec_from_file_location("camera", path)
+    camera = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(camera)
+    for brightness in (0.2, 0.7):
+        clean = np.full((200, 200, 3), brightness, np.float32)
+        noise = camera.photograph(clean, 1) - clean
+        sigma_255 = camera.DARK_255 + (camera.BRIGHT_255 - camera.DARK_255) * brightness
+        assert noise.std() * 255 == pytest.approx(sigma_255, rel=0.04)
+        assert np.corrcoef(noise[..., 0].flat, noise[..., 2].flat)[0, 1] == pytest.approx(0.64, abs=0.03)
+        # Two of its filters, a pixel apart: exp(-1 / (4 blur^2)).
+        assert np.corrcoef(noise[:, 1:].flat, noise[:, :-1].flat)[0, 1] == pytest.approx(0.6, abs=0.03)
+    assert (camera.photograph(clean, 1) - clean == noise).all()
+    assert (camera.photograph(clean, 2) - clean != noise).any()
 
 
 def test_learned_noise_stands_for_itself_by_its_hash(tmp_path, make_params):

@@ -1,8 +1,9 @@
 """Noise from noisy images alone: blocks where the image is smooth, so that what varies is the noise.
 
 Source: Chen et al., "Image Blind Denoising With Generative Adversarial Network Based Noise Modeling", CVPR
-2018, section 3.2. Two things are added, both measured (docs/decisions/0019-learned-noise.md): a bound on the
-variance, for the source takes even texture for noise, and shading is subtracted, not the mean alone.
+2018, section 3.2. Three things are added, all measured (docs/decisions/0019-learned-noise.md): bounds on the
+variance and on how directed a block is, for the source takes even texture for noise, and shading is
+subtracted, not the mean alone.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ Places = NDArray[np.intp]
 FLAT_QUANTILE = 0.05
 # Share of an image's values at black or white above which a block's noise has been clipped.
 MOST_CLIPPED = 0.01
+# An image shows its noise if so large a share of its blocks is smooth, for fewer are so by chance, and so
+# large a share of them has no direction: where most have one, the others have structure, too.
+LEAST_SMOOTH, LEAST_UNDIRECTED = 0.01, 0.5
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class SmoothRule:
     variance_tolerance : of a cell's variance, as a share of the block's (gamma in the source). The source's
         0.25 is for white noise; the variance of correlated noise differs more from cell to cell.
     most_variance : largest variance of a block, as a multiple of the flattest blocks' in its image.
+    most_coherence : largest coherence of a block; see `coherence`.
     """
 
     side_px: int
@@ -41,6 +46,7 @@ class SmoothRule:
     mean_tolerance: float
     variance_tolerance: float
     most_variance: float
+    most_coherence: float
 
 
 @dataclass(frozen=True)
@@ -66,12 +72,20 @@ class NoiseBlocks:
 
 
 def noise_blocks(noisy: Image, rule: SmoothRule, *, most: int) -> NoiseBlocks:
-    """At most `most` blocks of an image (H, W, C), spread evenly over those that are smooth; perhaps none."""
+    """At most `most` blocks of an image (H, W, C), spread evenly over those that are smooth; perhaps none.
+
+    None where the image has structure all over.
+    """
     smooth, _ = _smooth(noisy, rule)
     places = np.argwhere(smooth)
     blocks = _cut(noisy, places[_spread(len(places), most)], rule)
     blocks = blocks[_clipped_share(blocks) <= MOST_CLIPPED]
     noise = without_shading(blocks)
+    undirected = coherence(noise) <= rule.most_coherence
+    share = undirected.sum() / max(len(blocks), 1)
+    if share < LEAST_UNDIRECTED or share * smooth.mean() < LEAST_SMOOTH:
+        undirected[:] = False
+    blocks, noise = blocks[undirected], noise[undirected]
     level = np.full(len(noise), _rms_255(noise), np.float32)
     return NoiseBlocks(noise, blocks.mean((2, 3)), level)
 
@@ -105,6 +119,22 @@ def without_shading(blocks: Blocks) -> Blocks:
     right = (level * ramp).sum((2, 3), keepdims=True) * ramp
     down = (level * ramp[:, None]).sum((2, 3), keepdims=True) * ramp[:, None]
     return np.asarray(level - right - down, np.float32)
+
+
+def coherence(blocks: Blocks) -> Blocks:
+    """How much the slopes of blocks (N, C, S, S) share a direction: (N,), from 0 (none) to 1 (all do).
+
+    Stripes and edges have 0.3 and more. Noise has little even where its grain is wide, for it goes every way.
+
+    Source: the structure tensor's, of Bigun and Granlund, "Optimal Orientation Detection of Linear
+    Symmetry", 1987, over the whole block and all channels.
+    """
+    right = blocks[..., 1:-1, 2:] - blocks[..., 1:-1, :-2]
+    down = blocks[..., 2:, 1:-1] - blocks[..., :-2, 1:-1]
+    products = (right * right, down * down, right * down)
+    xx, yy, xy = (product.sum((1, 2, 3)) for product in products)
+    total = np.maximum(xx + yy, np.finfo(np.float32).tiny)
+    return np.asarray(np.hypot(xx - yy, 2 * xy) / total, np.float32)
 
 
 def _smooth(noisy: Image, rule: SmoothRule) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
