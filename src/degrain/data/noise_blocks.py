@@ -16,7 +16,7 @@ FEWEST = 200
 def collect_blocks(raw: Path, rule: SmoothRule, *, most_per_image: int, split: str = "train") -> NoiseBlocks:
     """Blocks of all noisy images of a split, no clean one looked at.
 
-    Of a set of pairs they are the noisy halves, such as `train_noisy`; otherwise the images of `train`
+    Of a set of pairs they are the noisy halves, such as `train_noisy`; otherwise the images of the split
     themselves, which are then taken for noisy ones.
 
     Raises
