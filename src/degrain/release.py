@@ -2,6 +2,7 @@
 
     python -m degrain.release             # after `dvc repro`: both ends
     python -m degrain.release --faithful  # after `dvc repro pretrain`: a leg that another one follows
+    python -m degrain.release --realistic # after the stage train, on from the released faithful weights
 
 A long training is made of legs: each starts from the weights that the one before it released
 (pretrain.start: auto), and legs.json beside the weights lists them.
@@ -15,6 +16,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from degrain.build.generator import load_generator, read_description, save_generator
 from degrain.build.released import END_POINTS, LEGS, End, released_for, released_path
@@ -33,10 +36,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--faithful", action="store_true", help="only what the pixel loss trained")
-    ends: Sequence[End] = ("faithful",) if parser.parse_args().faithful else END_POINTS
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--faithful", action="store_true", help="only what the pixel loss trained")
+    only.add_argument("--realistic", action="store_true", help="only what came after it, in the last leg")
+    options = parser.parse_args()
     try:
-        leg = release(load_params(), ends=ends)
+        if options.realistic:
+            leg = release_realistic(load_params())
+        else:
+            leg = release(load_params(), ends=("faithful",) if options.faithful else END_POINTS)
     except DegrainError as error:
         sys.exit(f"degrain.release: {error}")
     print(json.dumps(leg, indent=2))
@@ -53,21 +61,63 @@ def release(
     started_from, legs = _earlier(params)
     leg: dict[str, Any] = {
         "started_from": started_from,
+        **_learned_from(params),
+    }
+    for end in ends:
+        leg[end] = _take(end, params, models)
+    write_json(LEGS, {**_read_legs(), _name(channels): [*legs, leg]})
+    return leg
+
+
+def release_realistic(params: Params, *, models: Path = Path("models")) -> dict[str, Any]:
+    """Take the adversarial generator that `models` holds as the released realistic one.
+
+    Returns the last leg, in which it takes the place of the one before it.
+
+    Raises
+    ------
+    DegrainError : it did not go on from the released faithful weights, or learned from something else.
+    """
+    name, channels = _name(params.data.channels), params.data.channels
+    legs, start = _read_legs().get(name, []), models / "pretrain/generator.safetensors"
+    if not (legs and _alike(start, released_path("faithful", channels))):
+        msg = f"{start}: expected the weights of faithful-{name}.safetensors, for both are ends of one dial"
+        raise DegrainError(msg)
+    for what, mine in json.loads(json.dumps(_learned_from(params))).items():
+        if legs[-1][what] != mine:
+            msg = f"{what} = {mine}; expected {legs[-1][what]}, which the faithful weights learned from"
+            raise DegrainError(msg)
+    legs[-1]["realistic"] = _take("realistic", params, models)
+    write_json(LEGS, {**_read_legs(), name: legs})
+    return legs[-1]
+
+
+def _take(end: End, params: Params, models: Path) -> dict[str, Any]:
+    """Write an end in half precision; returns how it was trained."""
+    stage, channels = STAGES[end], params.data.channels
+    trained, released = models / stage / "generator.safetensors", released_path(end, channels)
+    network, _ = load_generator(trained)
+    save_generator(released, network.half(), read_description(trained)[0], channels)
+    return _training(getattr(params, stage), trained, params) | {"sha256": sha256_file(released)}
+
+
+def _learned_from(params: Params) -> dict[str, Any]:
+    """The network, and what it was shown."""
+    return {
         "model": params.model.in_use,
         "data": {"train": params.data.train, "manifest_sha256": sha256_file(Path("data/raw/manifest.csv"))},
         "noise": _noise(params.noise),
         "patches": params.patches.model_dump(mode="json"),
         "augment": params.augment.model_dump(mode="json"),
     }
-    for end in ends:
-        stage = STAGES[end]
-        trained, released = models / stage / "generator.safetensors", released_path(end, channels)
-        network, _ = load_generator(trained)
-        save_generator(released, network.half(), read_description(trained)[0], channels)
-        leg[end] = _training(getattr(params, stage), trained, params) | {"sha256": sha256_file(released)}
-    every = {**_read_legs(), _name(channels): [*legs, leg]}
-    write_json(LEGS, every)
-    return leg
+
+
+def _alike(one: Path, other: Path) -> bool:
+    """Whether two generators are the same in half precision."""
+    weights = [load_generator(path)[0].half().state_dict() for path in (one, other)]
+    return weights[0].keys() == weights[1].keys() and all(
+        torch.equal(value, weights[1][name]) for name, value in weights[0].items()
+    )
 
 
 def _training(settings: Optimisation, trained: Path, params: Params) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -10,8 +11,9 @@ import torch
 from degrain import release as release_module
 from degrain.build import released
 from degrain.build.generator import build_generator, load_generator, save_generator
+from degrain.errors import DegrainError
 from degrain.files import sha256_file
-from degrain.release import release
+from degrain.release import release, release_realistic
 from degrain.tracking import training_run
 from training_support import trained_like
 
@@ -27,9 +29,11 @@ def project(tmp_path, monkeypatch, make_params):
     (tmp_path / "data/raw").mkdir(parents=True)
     (tmp_path / "data/raw/manifest.csv").write_text("name\n")
     params = make_params({"model": {"unet": {"widths": [8, 16], "blocks": [1, 2]}}})
-    for seed, stage in enumerate(("pretrain", "train")):
-        torch.manual_seed(seed)
+    for scale, stage in ((1.0, "pretrain"), (0.5, "train")):
         network = trained_like(build_generator(params.model, params.data.channels))
+        with torch.no_grad():
+            for weight in network.parameters():
+                weight.mul_(scale)
         save_generator(tmp_path / f"models/{stage}/generator.safetensors", network, params.model, 3)
     return params, weights
 
@@ -95,3 +99,35 @@ def test_a_leg_says_what_trained_it_as_far_as_that_is_known(project, tmp_path) -
     leg = release(params)["faithful"]
     assert (leg["engine"], leg["threads"]) == ("cuda (a GPU), bfloat16", 3)
     assert leg["minutes"] >= 0
+
+
+def test_a_realistic_end_of_its_own_takes_the_place_of_the_last(project, tmp_path) -> None:
+    params, weights = project
+    first = release(params)
+    shutil.copy(weights / "faithful-colour.safetensors", tmp_path / "models/pretrain/generator.safetensors")
+    shutil.copy(tmp_path / "models/pretrain/generator.safetensors", tmp_path / "models/train")
+    longer = params.model_copy(update={"train": params.train.model_copy(update={"steps": 7})})
+    leg = release_realistic(longer)
+    assert leg["faithful"] == json.loads(json.dumps(first["faithful"]))
+    assert leg["realistic"]["settings"]["steps"] == 7
+    assert leg["realistic"]["sha256"] == sha256_file(weights / "realistic-colour.safetensors")
+    assert leg["realistic"]["sha256"] != first["realistic"]["sha256"]
+    assert json.loads((weights / "legs.json").read_text())["colour"] == [json.loads(json.dumps(leg))]
+
+
+def test_a_realistic_end_from_elsewhere_is_refused(project, tmp_path) -> None:
+    params, weights = project
+    with pytest.raises(DegrainError, match="expected the weights of faithful-colour"):
+        release_realistic(params)
+    release(params)
+    before = (weights / "legs.json").read_bytes(), (weights / "realistic-colour.safetensors").read_bytes()
+    (tmp_path / "data/raw/manifest.csv").write_text("other\n")
+    with pytest.raises(DegrainError, match=r"data = .*; expected .*, which the faithful"):
+        release_realistic(params)
+    shutil.copy(tmp_path / "models/train/generator.safetensors", tmp_path / "models/pretrain")
+    with pytest.raises(DegrainError, match="for both are ends of one dial"):
+        release_realistic(params)
+    assert before == (
+        (weights / "legs.json").read_bytes(),
+        (weights / "realistic-colour.safetensors").read_bytes(),
+    )
