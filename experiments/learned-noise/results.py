@@ -25,7 +25,7 @@ from degrain.stages._main import run
 RAW, REPORTS = Path("data/raw"), Path("reports")
 NOISE = Path("models/noise/generator.safetensors")
 # What a network may be told of the photographs, in units of 255.
-LEVELS_255 = (3, 4, 5, 6, 8, 10, 12, 16, 20, 25)
+LEVELS_255 = (3, 4, 5, 6, 8, 10, 12, 16, 20, 25, 30, 40)
 LEAST_GAP_DB = 0.05
 MIDDLE_PX = 256  # side of what is measured of each photograph
 

@@ -76,7 +76,7 @@ def release_realistic(params: Params, *, models: Path = Path("models")) -> dict[
 
     Raises
     ------
-    DegrainError : it did not go on from the released faithful weights, or learned from something else.
+    DegrainError : the pretrained generator beside it is not the released one, or learned from something else.
     """
     name, channels = _name(params.data.channels), params.data.channels
     legs, start = _read_legs().get(name, []), models / "pretrain/generator.safetensors"

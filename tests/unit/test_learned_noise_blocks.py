@@ -6,8 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
+from degrain.noise import Correlated
 from degrain.noise.blocks import SmoothRule, coherence, noise_blocks, smooth_level, without_shading
+from degrain.seeding import seeded_generator
 
 RULE = SmoothRule(
     side_px=16,
@@ -55,6 +58,23 @@ def test_an_image_that_is_striped_nearly_everywhere_shows_no_noise():
             (0.5 + partly + noise).astype(np.float32), replace(RULE, most_variance=9), most=999
         )
         assert bool(len(blocks)) is found
+
+
+def test_a_few_smooth_blocks_are_smooth_by_chance():
+    tiles = np.kron(RNG.random((32, 32, 1)), np.ones((8, 8, 3)))
+    noise = RNG.normal(0, 3 / 255, tiles.shape)
+    for smooth_px, found in ((24, False), (96, True)):
+        tiles[:smooth_px, :smooth_px] = 0.5
+        assert bool(len(noise_blocks((tiles + noise).astype(np.float32), RULE, most=999))) is found
+
+
+def test_wide_grain_in_one_channel_is_still_noise(default_values):
+    rule = SmoothRule(
+        **{k: v for k, v in default_values["noise_model"]["blocks"].items() if k != "per_image"}
+    )
+    clean = torch.full((1, 1, 256, 256), 0.5)
+    noisy = Correlated(1.5)(clean, torch.tensor([6.0]), generator=seeded_generator(1))
+    assert len(noise_blocks(noisy[0].permute(1, 2, 0).numpy(), rule, most=999)) > 20
 
 
 def test_coherence_is_that_of_the_slopes():

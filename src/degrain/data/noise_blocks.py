@@ -32,7 +32,7 @@ def collect_blocks(raw: Path, rule: SmoothRule, *, most_per_image: int, split: s
     if count < FEWEST:
         msg = (
             f"{count} smooth blocks of noise in {len(paths)} images; expected at least {FEWEST}. Take "
-            f"more images (data.{split}), larger tolerances or smaller blocks (noise_model.blocks)"
+            f"more images (data.{split}), or larger tolerances or most_coherence (noise_model.blocks)"
         )
         raise DataError(msg)
     return joined(parts)
