@@ -5,10 +5,11 @@
 
 Needs the extra `perceptual`. By the protocol of `make benchmark`. Writes reports/benchmark/dial.csv: set,
 sigma, dial, psnr (dB), ssim and three distances to the clean images, less of which is more realistic (see
-`degrain.metrics`): of power spectra (dB), of features, and of the distribution of features (Frechet); at
-last the sha256 of the weights. And dial.png, the perception-distortion curve: below its dotted line, a
-position gains a larger share than it costs; and the model cards. The judge is EfficientNet-Lite2, which
-took no part in training.
+`degrain.metrics`): of power spectra (dB), of features, and of the distribution of features (Frechet), all
+of images rounded to 8 bits, as they are saved. Those of features also of images as the network gives them
+(unrounded), for rounding gives smooth images a grain that clean ones have. At last the sha256 of the weights.
+And dial.png, the perception-distortion curve: below its dotted line, a position gains a larger share than it
+costs; and the model cards. The judge is EfficientNet-Lite2, which took no part in training.
 """
 
 from __future__ import annotations
@@ -64,13 +65,16 @@ def measure(name: str, engine: Engine, judge: Backbone) -> Iterator[dict[str, ob
     for dial in POSITIONS:
         restore = method_at(dial)
         seen = tqdm(images, f"{name}, dial {dial:g}", delay=3, leave=False)
-        restored = [to_8_bit(restore(add_noise(stem, one, SIGMA_255), SIGMA_255 / 255)) for stem, one in seen]
+        unrounded = [restore(add_noise(stem, one, SIGMA_255), SIGMA_255 / 255) for stem, one in seen]
+        restored = [to_8_bit(one) for one in unrounded]
         pairs = list(zip(restored, clean, strict=True))
         figures = {
             key: float(np.mean([each(*pair, data_range=1.0) for pair in pairs]))
             for key, each in MEASURES.items()
         }
-        figures |= deep_distances(restored, clean, data_range=1.0, judge=judge)._asdict()
+        for prefix, images_seen in (("", restored), ("unrounded_", unrounded)):
+            distances = deep_distances(images_seen, clean, data_range=1.0, judge=judge)._asdict()
+            figures |= {prefix + key: value for key, value in distances.items()}
         yield {"set": name, "sigma": SIGMA_255, "dial": dial} | figures | weights
 
 

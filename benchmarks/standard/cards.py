@@ -20,6 +20,7 @@ DIAL = {
     "psnr": ("PSNR, dB", ".2f"),
     "ssim": ("SSIM", ".3f"),
     "feature_distance": ("feature distance", ".4f"),
+    "unrounded_feature_distance": ("the same, not rounded to 8 bits", ".4f"),
     "frechet_distance": ("Frechet distance", ".1f"),
     "spectrum_distance": ("spectrum distance, dB", ".2f"),
 }
