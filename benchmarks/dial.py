@@ -6,8 +6,9 @@
 Needs the extra `perceptual`. By the protocol of `make benchmark`. Writes reports/benchmark/dial.csv: set,
 sigma, dial, psnr (dB), ssim and three distances to the clean images, less of which is more realistic (see
 `degrain.metrics`): of power spectra (dB), of features, and of the distribution of features (Frechet), all
-of images rounded to 8 bits, as they are saved. Those of features also of images as the network gives them
-(unrounded), for rounding gives smooth images a grain that clean ones have. At last the sha256 of the weights.
+of images rounded to 8 bits, as they are saved. unrounded_feature_distance and unrounded_frechet_distance are
+of images as the network gives them, for rounding gives smooth ones a grain that clean ones have. At last the
+sha256 of the weights.
 And dial.png, the perception-distortion curve: below its dotted line, a position gains a larger share than it
 costs; and the model cards. The judge is EfficientNet-Lite2, which took no part in training.
 """
@@ -31,7 +32,7 @@ from degrain.evaluation.dial import MEASURES, POSITIONS, between
 from degrain.features import Backbone, load_backbone
 from degrain.files import atomic_write, sha256_file, write_csv
 from degrain.metrics import to_8_bit
-from degrain.metrics.deep import deep_distances
+from degrain.metrics.deep import DeepDistances, deep_distances
 from degrain.params import Compute
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ SETS = {"bsd68": (1, "BSD68, grey"), "cbsd68": (3, "CBSD68, colour")}
 SIGMA_255 = 25
 REPORTS = Path("reports/benchmark")
 REPORT = REPORTS / "dial.csv"
+# Before the names of the distances of images that are not rounded to 8 bits.
+UNROUNDED = "unrounded_"
 
 
 def weights_of(name: str) -> dict[str, str]:
@@ -49,8 +52,11 @@ def weights_of(name: str) -> dict[str, str]:
 
 
 def known(name: str) -> pd.DataFrame:
-    """The rows of last time, if they are of the same weights; else none."""
-    rows = pd.read_csv(REPORT) if REPORT.exists() else pd.DataFrame(columns=["set", *END_POINTS])
+    """The rows of last time, if they are of the same weights and hold everything; else none."""
+    rows = pd.read_csv(REPORT) if REPORT.exists() else pd.DataFrame()
+    distances = [prefix + field for prefix in ("", UNROUNDED) for field in DeepDistances._fields]
+    if not {"set", *distances, *END_POINTS} <= set(rows.columns):
+        return rows.iloc[:0]
     same = (rows[list(END_POINTS)] == pd.Series(weights_of(name))).all(axis=1)
     return rows[(rows["set"] == name) & same]
 
@@ -72,7 +78,7 @@ def measure(name: str, engine: Engine, judge: Backbone) -> Iterator[dict[str, ob
             key: float(np.mean([each(*pair, data_range=1.0) for pair in pairs]))
             for key, each in MEASURES.items()
         }
-        for prefix, images_seen in (("", restored), ("unrounded_", unrounded)):
+        for prefix, images_seen in (("", restored), (UNROUNDED, unrounded)):
             distances = deep_distances(images_seen, clean, data_range=1.0, judge=judge)._asdict()
             figures |= {prefix + key: value for key, value in distances.items()}
         yield {"set": name, "sigma": SIGMA_255, "dial": dial} | figures | weights

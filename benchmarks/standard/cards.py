@@ -113,7 +113,8 @@ def _effort(end: dict[str, Any] | None) -> str:
     where = end["engine"]
     if where.startswith("cpu"):
         where += f", {end['threads']} thread{'s' * (end['threads'] > 1)}"
-    return f"{end['megapixels_seen']} Mpx, {end['minutes']} min on {where}"
+    remark = f" ({end['remark']})" if "remark" in end else ""
+    return f"{end['megapixels_seen']} Mpx, {end['minutes']} min on {where}{remark}"
 
 
 def _noise(noise: dict[str, Any]) -> str:
