@@ -8,9 +8,9 @@ sigma, dial, psnr (dB), ssim and three distances to the clean images, less of wh
 `degrain.metrics`): of power spectra (dB), of features, and of the distribution of features (Frechet), all
 of images rounded to 8 bits, as they are saved. unrounded_feature_distance and unrounded_frechet_distance are
 of images as the network gives them, for rounding gives smooth ones a grain that clean ones have. At last the
-sha256 of the weights.
-And dial.png, the perception-distortion curve: below its dotted line, a position gains a larger share than it
-costs; and the model cards. The judge is EfficientNet-Lite2, which took no part in training.
+sha256 of the weights. And dial.png, the perception-distortion curve: below its dotted line, a position gains
+a larger share than it costs; and the model cards. The judge is EfficientNet-Lite2, which took no part in
+training.
 """
 
 from __future__ import annotations
