@@ -19,4 +19,6 @@ class Checks(Section):
     typical_noise_255: NonNegativeFloat
     clipped: Share
     flat: Share
+    pair_shift_px: NonNegativeFloat
+    pair_brightness_255: NonNegativeFloat
     accept: tuple[Pattern, ...]

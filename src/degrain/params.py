@@ -76,6 +76,7 @@ class Data(Section):
     val: Sets
     test: Sets
     min_side: PositiveInt
+    register_pairs: bool
     checks: Checks
     mirror: Annotated[str, Field(min_length=1)] | None
 

@@ -1,4 +1,4 @@
-"""Measures of the clean images, and a refusal of those that would poison the model."""
+"""Measures of the clean images, and of real pairs, and a refusal of those that would poison the model."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from tqdm import tqdm
 
 from degrain.check_params import Checks
 from degrain.codecs import decode
+from degrain.data.collect import noisy_folder
+from degrain.data.registration import measure_pair
 from degrain.data.sources import Source
 from degrain.errors import DataError
 from degrain.files import read_bytes, write_csv, write_text
@@ -28,7 +30,15 @@ BLOCK_PX = 8
 # A block whose values differ by more shows something.
 FLAT_255 = 2
 # Measure -> what is wrong with an image beyond the limit of that name.
-WRONG = {"noise_255": "noisy", "clipped": "black or burnt out", "flat": "empty"}
+WRONG = {
+    "noise_255": "noisy",
+    "clipped": "black or burnt out",
+    "flat": "empty",
+    "pair_shift_px": "beside its noisy photograph",
+    "pair_brightness_255": "brighter or darker than its noisy photograph",
+}
+# A set of pairs that lie this far beside each other, in the median, is worth a word.
+NOTED_SHIFT_PX = 0.1
 THREADS = 2
 MOST_NAMED, NEAREST, MOST_LISTED = 10, 5, 20
 
@@ -62,7 +72,8 @@ def check_images(raw: Path, folder: Path, sources: Sequence[Source], limits: Che
     if bad:
         raise DataError(_complaint(bad, folder))
     exceptions = f", {accepted} of them accepted beyond a limit" * bool(accepted)
-    return f"{len(table)} clean images checked{exceptions}; see {folder}/summary.txt"
+    said = f"{len(table)} clean images checked{exceptions}; see {folder}/summary.txt"
+    return "\n".join([said, *_shifted_sets(table)])
 
 
 def measure(pixels: Pixels) -> dict[str, float]:
@@ -94,9 +105,17 @@ def _measure_all(raw: Path) -> pd.DataFrame:
     table = manifest[["split", "name", "set", "width", "height"]]
     files = [raw / split / f"{name}.png" for split, name in zip(table["split"], table["name"], strict=True)]
     with ThreadPoolExecutor(THREADS) as pool:
-        measured = pool.map(lambda file: measure(decode(read_bytes(file), file).pixels), files)
+        measured = pool.map(_measure_file, files)
         bar = tqdm(measured, "checks", len(files), unit="image", delay=3, disable=None, leave=False)
         return table.join(pd.DataFrame(list(bar)))
+
+
+def _measure_file(file: Path) -> dict[str, float]:
+    pixels = decode(read_bytes(file), file).pixels
+    photograph = noisy_folder(file.parents[1], file.parent.name) / file.name
+    if not photograph.is_file():
+        return measure(pixels)
+    return measure(pixels) | measure_pair(pixels, decode(read_bytes(photograph), photograph).pixels)
 
 
 def _flat_share(pixels: Pixels) -> float:
@@ -134,7 +153,7 @@ def _wrong(row: Mapping[Hashable, Any], limits: Checks) -> Iterator[str]:
         return
     for name, what in WRONG.items():
         limit = getattr(limits, name)
-        if row[name] > limit:
+        if row.get(name, 0) > limit:
             yield f"{what}, {name} = {row[name]:g}, expected at most {limit:g}"
 
 
@@ -150,13 +169,27 @@ def _noisy_sets(table: pd.DataFrame, limits: Checks) -> Iterator[str]:
             )
 
 
+def _shifted_sets(table: pd.DataFrame) -> Iterator[str]:
+    """A line for each set of pairs that are not quite of the same scene."""
+    pairs = table.dropna(subset=["pair_shift_px"]) if "pair_shift_px" in table else table[:0]
+    for (split, name), images in pairs.groupby(["split", "set"], sort=False):
+        typical, highest = images["pair_shift_px"].median(), images["pair_shift_px"].max()
+        if typical > NOTED_SHIFT_PX:
+            yield (
+                f"{name} (data.{split}): the noisy photographs lie {typical:.2g} px beside the clean images "
+                f"(median; up to {highest:.2g} px), which no denoiser can foretell; "
+                "data.register_pairs: true moves the clean ones"
+            )
+
+
 def _complaint(bad: Sequence[str], folder: Path) -> str:
     more = [f"and {len(bad) - MOST_NAMED} more, see {folder}/images.csv"] * (len(bad) > MOST_NAMED)
     return "\n".join(
         [
             "a model should not take these for clean images:",
             *(f"  {line}" for line in [*bad[:MOST_NAMED], *more]),
-            "Look at them; replace or remove what is bad. What is right as it is can be accepted in "
+            "Look at them; replace or remove what is bad; data.register_pairs: true moves and brightens the "
+            "clean images of pairs. What is right as it is can be accepted in "
             "params.yaml, by the names in brackets or by patterns, as in data.checks.accept: [train/sky_*]; "
             f"data.checks holds the limits too, {folder}/summary.txt what is near to them.",
         ]
@@ -165,6 +198,7 @@ def _complaint(bad: Sequence[str], folder: Path) -> str:
 
 def _summary(table: pd.DataFrame, rejected: Path, limits: Checks) -> str:
     """The report for people: each set, the images nearest to the limits, and what was left out."""
+    wrong = [name for name in WRONG if name in table]
     table = table.assign(side=table[["width", "height"]].min(axis=1))
     sets = table.groupby(["split", "set"], sort=False).agg(
         images=("name", "size"),
@@ -172,13 +206,13 @@ def _summary(table: pd.DataFrame, rejected: Path, limits: Checks) -> str:
         brightness_255=("brightness_255", "median"),
         contrast_255=("contrast_255", "median"),
         noise_255=("noise_255", "median"),
-        **{f"highest_{name}": (name, "max") for name in WRONG},
+        **{f"highest_{name}": (name, "max") for name in wrong},
     )
     parts = [
         "Clean images, measured before training; images.csv has each of them. Medians, and highest values:"
     ]
     parts.append(sets.reset_index().to_string(index=False))
-    for name in WRONG:
+    for name in wrong:
         highest = table.nlargest(NEAREST, name)[["split", "name", name]]
         parts.append(f"Highest {name}; allowed: {getattr(limits, name):g}")
         parts.append(highest.to_string(index=False))

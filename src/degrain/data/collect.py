@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from tqdm import tqdm
 from degrain.codecs.png import encode_png
 from degrain.data.duplicates import Album, Appearance, appearance
 from degrain.data.reading import Reader
+from degrain.data.registration import register
 from degrain.data.sources import Source
 from degrain.errors import DataError, ImageFileError
 from degrain.files import sha256_bytes, write_bytes, write_rows
@@ -83,11 +85,13 @@ def collect(
     *,
     channels: int,
     min_side: int,
+    register_pairs: bool = False,
     fetched: Mapping[str, Path] | None = None,
 ) -> Collected:
     """Write `folder/<split>/<name>.png`, `folder/manifest.csv` and `folder/rejected.csv`.
 
-    Of pairs, the photograph with real noise goes to `folder/<split>_noisy/<name>.png`.
+    Of pairs, the photograph with real noise goes to `folder/<split>_noisy/<name>.png`; with `register_pairs`
+    the clean image is moved and brightened to it, and both are cropped to what both show.
 
     Rejected are images that cannot be read, that are smaller than `min_side` pixels, the same as
     another one, or so like one of another split, or cut out of it, that measuring on that would be
@@ -105,7 +109,8 @@ def collect(
         shutil.rmtree(folder / split, ignore_errors=True)
         shutil.rmtree(noisy_folder(folder, split), ignore_errors=True)
     read = Reader(channels, fetched or {})
-    converted, rejections = _convert_all(sources, folder, read, min_side)
+    convert = partial(_convert, folder=folder, read=read, min_side=min_side, register_pairs=register_pairs)
+    converted, rejections = _convert_all(sources, convert)
     copies = list(_duplicates(converted))
     for copy in copies:
         for path in _targets(folder, copy.source):
@@ -127,12 +132,12 @@ def noisy_folder(folder: Path, split: str) -> Path:
 
 
 def _convert_all(
-    sources: Sequence[Source], folder: Path, read: Reader, min_side: int
+    sources: Sequence[Source], convert: Callable[[Source], Converted | Rejection]
 ) -> tuple[list[Converted], list[Rejection]]:
     converted: list[Converted] = []
     rejections: list[Rejection] = []
     with ThreadPoolExecutor(THREADS) as pool:
-        results = pool.map(lambda source: _convert(source, folder, read, min_side), sources)
+        results = pool.map(convert, sources)
         for result in tqdm(results, "images", len(sources), delay=3, disable=None, leave=False):
             if isinstance(result, Converted):
                 converted.append(result)
@@ -141,7 +146,9 @@ def _convert_all(
     return converted, rejections
 
 
-def _convert(source: Source, folder: Path, read: Reader, min_side: int) -> Converted | Rejection:
+def _convert(
+    source: Source, *, folder: Path, read: Reader, min_side: int, register_pairs: bool
+) -> Converted | Rejection:
     """Write one image, and the noisy one of a pair, as PNG, unless it cannot be used."""
     try:
         clean = read(source.set, source.path, source.sha256)
@@ -149,12 +156,15 @@ def _convert(source: Source, folder: Path, read: Reader, min_side: int) -> Conve
     except ImageFileError as error:
         return Rejection(source, "unreadable", error.reason)
     height, width, _ = clean.shape
-    if min(height, width) < min_side:
-        reason = f"{width}x{height} pixels; expected sides of at least data.min_side = {min_side}"
-        return Rejection(source, "too small", reason)
     if noisy is not None and noisy.shape != clean.shape:
         reason = f"{width}x{height} pixels, but the noisy one {noisy.shape[1]}x{noisy.shape[0]}"
         return Rejection(source, "pairs of different sizes", reason)
+    if noisy is not None and register_pairs:
+        clean, noisy = register(clean, noisy)
+        height, width, _ = clean.shape
+    if min(height, width) < min_side:
+        reason = f"{width}x{height} pixels; expected sides of at least data.min_side = {min_side}"
+        return Rejection(source, "too small", reason)
     path, noisy_path = _targets(folder, source)
     sha256 = _write_png(path, clean)
     noisy_sha256 = "" if noisy is None else _write_png(noisy_path, noisy)

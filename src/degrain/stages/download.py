@@ -15,8 +15,16 @@ def main(params: Params) -> None:
     """Fetch, collect, say how many and on what terms, and refuse what would poison the model."""
     sources, data = read_sources(Path("data/sources.csv")), params.data
     fetched = fetch(files_to_fetch(sources), mirror=find_mirror(data.mirror))
-    settings = {"channels": data.channels, "min_side": data.min_side}
-    print(collect(sources, Path("data/raw"), fetched=fetched, **settings))
+    print(
+        collect(
+            sources,
+            Path("data/raw"),
+            channels=data.channels,
+            min_side=data.min_side,
+            register_pairs=data.register_pairs,
+            fetched=fetched,
+        )
+    )
     for name in dict.fromkeys(source.set for source in sources if source.set in STANDARD_SETS):
         print(f"{name}: {STANDARD_SETS[name].licence}")
     print(check_images(Path("data/raw"), Path("data/checks"), sources, data.checks))
