@@ -19,7 +19,10 @@ def digest(*parts: object) -> str:
 
 def data_key(params: Params) -> str:
     """Of the images, patches and noise; the seed of a training is not in it."""
-    sets = params.data.model_dump(mode="json", include={"channels", "train", "val", "test", "min_side"})
+    decisive = {"channels", "train", "val", "test", "min_side"}
+    if params.data.register_pairs:  # rows from before it was a setting keep their key
+        decisive.add("register_pairs")
+    sets = params.data.model_dump(mode="json", include=decisive)
     return digest(sets, params.noise.model_dump(mode="json"), params.patches.model_dump(mode="json"))
 
 

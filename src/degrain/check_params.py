@@ -21,4 +21,5 @@ class Checks(Section):
     flat: Share
     pair_shift_px: NonNegativeFloat
     pair_brightness_255: NonNegativeFloat
+    pair_unlike: NonNegativeFloat
     accept: tuple[Pattern, ...]

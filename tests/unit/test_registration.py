@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import PIL.Image
 import pytest
-from scipy.ndimage import fourier_shift
+from scipy.ndimage import fourier_shift, gaussian_filter
 from skimage.data import astronaut, chelsea, coffee
 from skimage.io import imread
 
@@ -60,17 +60,60 @@ def test_the_shift_is_found_under_noise(shift, sigma_255):
     assert find_shift(*pair(shift, sigma_255)) == pytest.approx(shift, abs=0.1)
 
 
-def test_of_what_shows_nothing_no_shift_is_told():
+def test_of_an_empty_image_no_shift_is_told():
     empty = np.full((64, 64, 3), 90, np.uint8)
     noise = bytes_of(90 + grain(empty.shape, 10))
     assert find_shift(empty, noise) == (0, 0)
     assert find_shift(noise, empty) == (0, 0)
 
 
-def test_images_of_different_scenes_are_not_moved_out_of_sight():
-    for seed in range(8):
-        one, other = (bytes_of(90 + grain((64, 80, 3), 10, seed=seed + plus)) for plus in (0, 100))
-        assert max(map(abs, find_shift(one, other))) <= 8
+WALL = 120 + grain((128, 128, 3), 0.6, seed=1)
+SHADING = np.broadcast_to(np.linspace(100, 160, 128)[:, None, None], (128, 128, 3))
+HORIZON = np.where(SHADING > 125, 180.0, 80.0)
+
+
+@pytest.mark.parametrize("scene", [WALL, SHADING, HORIZON], ids=["wall", "shading", "horizon"])
+@pytest.mark.parametrize("blur_px", [0, 1.5])
+def test_noise_does_not_pass_for_a_shift(scene, blur_px):
+    for seed in range(10):
+        noise = gaussian_filter(grain(scene.shape, 1, seed), (blur_px, blur_px, 0))
+        noisy = scene + 15 * noise / noise.std()
+        assert find_shift(bytes_of(scene), bytes_of(noisy)) == (0, 0)
+
+
+def test_photographs_of_different_scenes_are_unlike():
+    clean, _ = pair((0, 0))
+    _, other = pair((0, 0), place=2)
+    assert measure_pair(clean, other)["pair_unlike"] > 0.3
+    assert measure_pair(*pair((0, 0), sigma_255=25))["pair_unlike"] < 0.05
+
+
+def test_a_shift_too_large_to_put_right_is_told_and_left():
+    clean, noisy = pair((MARGIN, 0), sigma_255=0)
+    assert measure_pair(clean, noisy)["pair_shift_px"] == pytest.approx(MARGIN, abs=0.1)
+    assert MARGIN > SIDE / 8
+    np.testing.assert_array_equal(register(clean, noisy), (clean, noisy))
+
+
+def test_clipped_noise_is_no_change_of_light():
+    clean = bytes_of(np.where(coffee()[:192, :192] > 128, 255.0, 0.0))
+    noisy = bytes_of(clean + grain(clean.shape, 25))
+    assert abs(noisy.mean() - clean.mean()) > 1
+    assert measure_pair(clean, noisy)["pair_brightness_255"] == 0
+    np.testing.assert_array_equal(register(clean, noisy)[0], clean)
+
+
+def test_large_images_get_the_brightness_of_the_photograph():
+    clean = np.tile(coffee()[:256, :256], (8, 8, 1))
+    np.testing.assert_array_equal(
+        register(clean, np.minimum(clean, 250) + 5)[0][clean < 250], clean[clean < 250] + 5
+    )
+
+
+def test_digits_stay_as_they_are():
+    clean = coffee()[:28, :28]
+    noisy = bytes_of(clean + grain(clean.shape, 25) + 9)
+    np.testing.assert_array_equal(register(clean, noisy), (clean, noisy))
 
 
 @pytest.mark.parametrize("shift", [(0.3, -0.4), (-1.25, 2.5)])
@@ -82,7 +125,8 @@ def test_a_registered_pair_differs_by_its_noise_alone(shift):
     assert photograph.mean((0, 1)) == pytest.approx(moved.mean((0, 1)), abs=0.02)
     assert measure_pair(moved, photograph) == {
         "pair_shift_px": pytest.approx(0, abs=0.03),
-        "pair_brightness_255": 0,
+        "pair_brightness_255": pytest.approx(0, abs=0.1),
+        "pair_unlike": 0,
     }
 
 
@@ -116,7 +160,8 @@ def test_the_middle_of_a_large_image_tells(monkeypatch):
 def test_the_measures_of_a_pair():
     assert measure_pair(*pair((3, -4), brighter=(0, -12, 2))) == {
         "pair_shift_px": pytest.approx(5, abs=0.1),
-        "pair_brightness_255": pytest.approx(12, abs=1.5),
+        "pair_brightness_255": pytest.approx(12, abs=0.2),
+        "pair_unlike": 0,
     }
 
 
@@ -170,6 +215,21 @@ def test_pairs_beyond_a_limit_are_refused_and_named(folders, check):
     assert check(pair_shift_px=0.25, accept=["test/p"])
 
 
+def test_pairs_of_different_scenes_are_refused(folders, check):
+    paths = [folders / split / "noisy" / "p.png" for split in ("train", "test")]
+    paths[0].rename(folders / "kept.png")
+    paths[1].rename(paths[0])
+    (folders / "kept.png").rename(paths[1])
+    with pytest.raises(
+        DataError, match="of another scene than its noisy photograph, pair_unlike = "
+    ) as failure:
+        check(register_pairs=True)
+    assert {line.split("(")[1].split(")")[0] for line in str(failure.value).splitlines()[1:3]} == {
+        "train/p",
+        "test/p",
+    }
+
+
 def test_pairs_are_registered_where_that_is_set(folders, check):
     assert len(check(register_pairs=True, pair_shift_px=0.05).splitlines()) == 1
     given = (folders / "test" / part / "p.png" for part in ("clean", "noisy"))
@@ -186,3 +246,23 @@ def test_images_without_a_noisy_photograph_have_no_such_measures(folders, check)
     assert len(check(register_pairs=True).splitlines()) == 1
     assert "pair_shift_px" not in pd.read_csv(folders / "checks/images.csv")
     assert "pair" not in (folders / "checks/summary.txt").read_text()
+
+
+def test_a_set_of_pairs_beside_one_without(folders, check):
+    (folders / "train" / "clean").rename(folders / "train" / "images")
+    shutil.rmtree(folders / "train" / "noisy")
+    check()
+    shifts = pd.read_csv(folders / "checks/images.csv").set_index("split")["pair_shift_px"]
+    assert list(shifts.isna()) == [True, False, False]
+    assert "NaN" not in (folders / "checks/summary.txt").read_text()
+
+
+def test_a_copy_of_a_clean_image_is_found_though_its_photograph_lies_elsewhere(folders):
+    for part in ("clean", "noisy"):
+        pixels = imread(folders / "test" / part / "p.png")
+        PIL.Image.fromarray(np.roll(pixels, 3, 0) if part == "noisy" else pixels).save(
+            folders / "test" / part / "q.png"
+        )
+    sources = list_sources({split: [f"folder:{folders / split}"] for split in SPLITS}, 3)
+    collect(sources, folders / "raw", channels=3, min_side=SIDE - 4, register_pairs=True)
+    assert [row["name"] for row in read_rows(folders / "raw/rejected.csv")] == ["q"]

@@ -36,6 +36,7 @@ WRONG = {
     "flat": "empty",
     "pair_shift_px": "beside its noisy photograph",
     "pair_brightness_255": "brighter or darker than its noisy photograph",
+    "pair_unlike": "of another scene than its noisy photograph",
 }
 # A set of pairs that lie this far beside each other, in the median, is worth a word.
 NOTED_SHIFT_PX = 0.1
@@ -58,7 +59,7 @@ def check_images(raw: Path, folder: Path, sources: Sequence[Source], limits: Che
 
     Returns
     -------
-    One line that says how the check went.
+    A line that says how the check went, and one for each set of pairs that are not quite of the same scene.
 
     Raises
     ------
@@ -183,13 +184,16 @@ def _shifted_sets(table: pd.DataFrame) -> Iterator[str]:
 
 
 def _complaint(bad: Sequence[str], folder: Path) -> str:
+    moves = (
+        "; data.register_pairs: true moves and brightens the clean images of pairs to the noisy photographs"
+    )
+    pairs = moves if any("pair_shift_px" in line or "pair_brightness_255" in line for line in bad) else ""
     more = [f"and {len(bad) - MOST_NAMED} more, see {folder}/images.csv"] * (len(bad) > MOST_NAMED)
     return "\n".join(
         [
             "a model should not take these for clean images:",
             *(f"  {line}" for line in [*bad[:MOST_NAMED], *more]),
-            "Look at them; replace or remove what is bad; data.register_pairs: true moves and brightens the "
-            "clean images of pairs. What is right as it is can be accepted in "
+            f"Look at them; replace or remove what is bad{pairs}. What is right as it is can be accepted in "
             "params.yaml, by the names in brackets or by patterns, as in data.checks.accept: [train/sky_*]; "
             f"data.checks holds the limits too, {folder}/summary.txt what is near to them.",
         ]
@@ -211,9 +215,9 @@ def _summary(table: pd.DataFrame, rejected: Path, limits: Checks) -> str:
     parts = [
         "Clean images, measured before training; images.csv has each of them. Medians, and highest values:"
     ]
-    parts.append(sets.reset_index().to_string(index=False))
+    parts.append(sets.reset_index().to_string(index=False, na_rep="-"))
     for name in wrong:
-        highest = table.nlargest(NEAREST, name)[["split", "name", name]]
+        highest = table.dropna(subset=name).nlargest(NEAREST, name)[["split", "name", name]]
         parts.append(f"Highest {name}; allowed: {getattr(limits, name):g}")
         parts.append(highest.to_string(index=False))
     parts.append(f"Left out before, all of them in {rejected}:")

@@ -159,6 +159,7 @@ def _convert(
     if noisy is not None and noisy.shape != clean.shape:
         reason = f"{width}x{height} pixels, but the noisy one {noisy.shape[1]}x{noisy.shape[0]}"
         return Rejection(source, "pairs of different sizes", reason)
+    look = appearance(clean)
     if noisy is not None and register_pairs:
         clean, noisy = register(clean, noisy)
         height, width, _ = clean.shape
@@ -168,7 +169,7 @@ def _convert(
     path, noisy_path = _targets(folder, source)
     sha256 = _write_png(path, clean)
     noisy_sha256 = "" if noisy is None else _write_png(noisy_path, noisy)
-    return Converted(source, sha256, clean.shape, appearance(clean), noisy_sha256)
+    return Converted(source, sha256, clean.shape, look, noisy_sha256)
 
 
 def _write_png(path: Path, pixels: Pixels) -> str:
