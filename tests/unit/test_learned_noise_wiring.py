@@ -7,13 +7,17 @@ import json
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
-from degrain.build.learned_noise import build_block_noise, save_block_noise
+from degrain.build.learned_noise import build_block_noise, save_block_noise, smooth_rule
 from degrain.build.level_estimate import level_estimate
+from degrain.data.noise_blocks import collect_blocks
 from degrain.data.sources import write_learned_noise
 from degrain.errors import DataError
+from degrain.files import write_image
 from degrain.noise_level import noise_level
 from degrain.params import ParamsError, load_params
+from degrain.stages import download, sources
 from support import ROOT
 
 EXPERIMENT = ROOT / "experiments/learned-noise"
@@ -69,6 +73,35 @@ def test_the_made_up_camera_makes_the_noise_that_it_says():
         assert np.corrcoef(noise[:, 1:].flat, noise[:, :-1].flat)[0, 1] == pytest.approx(0.6, abs=0.03)
     assert (camera.photograph(clean, 1) - clean == noise).all()
     assert (camera.photograph(clean, 2) - clean != noise).any()
+
+
+def noisy_photographs(folder, seed):
+    """Smooth scenes, each another, with noise that is wider than a pixel."""
+    rng = np.random.default_rng(seed)
+    for number in range(8):  # so few make a set that is judged as a whole
+        scene = gaussian_filter(rng.normal(0, 1, (128, 160, 3)), (40, 40, 0))
+        noise = gaussian_filter(rng.normal(0, 1, scene.shape), (0.7, 0.7, 0))
+        noisy = 0.5 + 0.15 * scene / scene.std() + 12 / 255 * noise / noise.std()
+        write_image(folder / f"{number}.png", noisy.clip(0, 1).astype(np.float32))
+
+
+def test_noise_is_learned_from_folders_of_noisy_photographs_alone(tmp_path, monkeypatch):
+    """The check of clean images refuses them at the top, and lets them pass in the experiment."""
+    monkeypatch.chdir(tmp_path)
+    for seed, split in enumerate(("train", "val", "test")):
+        noisy_photographs(tmp_path / split, seed)
+    named = json.dumps({split: [f"folder:{tmp_path / split}"] for split in ("train", "val", "test")})
+    for base in (ROOT, EXPERIMENT):
+        (tmp_path / "params.yaml").write_text(f"base: {base}/params.yaml\ndata: {named}\n")
+        params = load_params(tmp_path / "params.yaml")
+        sources.main(params)
+        if base == ROOT:
+            with pytest.raises(DataError, match="noisy as a whole"):
+                download.main(params)
+    download.main(params)
+    blocks = params.noise_model.blocks
+    found = collect_blocks(tmp_path / "data/raw", smooth_rule(blocks), most_per_image=blocks.per_image)
+    assert found.level_255.mean() == pytest.approx(12, rel=0.1)
 
 
 def test_learned_noise_stands_for_itself_by_its_hash(tmp_path, make_params):
