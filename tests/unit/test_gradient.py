@@ -6,6 +6,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.signal import convolve2d
 
 from degrain.metrics.gradient import gmsd
+from perceptual_support import sharper
 
 
 def as_its_authors(restored, clean):
@@ -39,12 +40,15 @@ def test_identical_images_do_not_differ(photo):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_more_noise_and_more_blur_are_further_away(photo, channels):
+def test_more_noise_blur_and_sharpening_are_further_away(photo, channels):
     clean = photo[..., :channels]
     noises = [gmsd(noisy(clean, sigma), clean, data_range=1.0) for sigma in (0.02, 0.05, 0.1, 0.2)]
     blurs = [gmsd(gaussian_filter(clean, (px, px, 0)), clean, data_range=1.0) for px in (0.5, 1.0, 2.0)]
+    sharpenings = [gmsd(sharper(clean, amount), clean, data_range=1.0) for amount in (0.3, 1.0, 3.0)]
     assert noises == sorted(noises)
     assert blurs == sorted(blurs)
+    assert sharpenings == sorted(sharpenings)
+    assert sharpenings[0] > 0
     assert 0 < noises[0] < 0.1 < noises[-1] < 0.5
 
 

@@ -199,9 +199,10 @@ def test_two_sample_accuracy_of_identical_images_is_one_half(photo):
     assert accuracy(lambda scene, seed: scene, photo, steps=3) == 0.5
 
 
-def test_two_sample_accuracy_tells_plain_noise_and_blur(photo):
+def test_two_sample_accuracy_tells_plain_noise_blur_and_sharpening(photo):
     assert accuracy(lambda scene, seed: noisy(scene, 0.2, seed=seed), photo) > 0.9
     assert accuracy(lambda scene, seed: blurred(scene, 2.0), photo) > 0.8
+    assert accuracy(lambda scene, seed: sharper(scene, 3.0), photo) > 0.8
 
 
 def test_two_sample_accuracy_of_what_cannot_be_told_is_near_one_half(photo):
