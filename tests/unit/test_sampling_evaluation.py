@@ -137,9 +137,15 @@ def test_the_command_examines_the_trained_generator(project, capsys):
     assert cli.main(["sampling", "--count", "4", "--images", "1"]) == 0
     assert "predicted by real squared error:" in capsys.readouterr().out
     summary = json.loads((project / "reports/sampling/summary.json").read_text())
-    assert summary["level"] == "sigma_25"
+    assert (summary["level"], summary["images"]) == ("sigma_25", 1)
     assert summary["variance_ratio"] > 0
     assert pd.read_csv(project / "reports/sampling/calibration.csv")["pixels"].sum() == 24 * 32 * 3
+
+
+def test_the_command_says_that_the_pipeline_comes_first(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["sampling"]) == 2
+    assert "data/noisy/manifest.csv: not found; expected" in capsys.readouterr().err
 
 
 def test_the_command_says_what_it_cannot_examine(project, capsys):

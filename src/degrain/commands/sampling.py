@@ -9,6 +9,7 @@ from pathlib import Path
 from degrain.commands.arguments import Commands, count, several
 
 MODELS = Path("models")
+NOISY = Path("data/noisy/manifest.csv")
 
 
 def add_to(commands: Commands) -> None:
@@ -63,12 +64,16 @@ def _run(options: argparse.Namespace) -> int:
     from degrain.restore import Restorer
     from degrain.samples import sampling
 
+    if not NOISY.is_file():
+        msg = f"{NOISY}: not found; expected the test images of the pipeline, which dvc repro makes"
+        raise DegrainError(msg)
     engine, test = start_engine(load_params().compute), NoisySet("test")
     level = options.level or test.levels[len(test.levels) // 2]
     if level not in test.levels:
         msg = f"--level {level}; expected one of: {', '.join(test.levels)}"
         raise DegrainError(msg)
-    restorer = sampling(Restorer.load(options.model, engine))
+    restorer = Restorer.load(options.model, engine)
+    sampling(restorer)
     pairs = list(islice((pair for pair in test if pair.level == level), options.images))
     bar = tqdm(pairs, "images", leave=False, disable=None)
     found = examine(bar, restorer, Restorer.load(options.reference, engine), count=options.count)

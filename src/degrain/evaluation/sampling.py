@@ -39,12 +39,14 @@ class Findings:
         error, in units of 255, and pixels.
     variance_ratio : mean predicted squared error by the real one; 1 is right, 0 ignores z.
     reference : psnr (dB) and spectrum_distance (dB) of the deterministic generator.
+    images : on so many all of this was found out.
     """
 
     law: pd.DataFrame
     calibration: pd.DataFrame
     variance_ratio: float
     reference: dict[str, float]
+    images: int
 
 
 def examine(pairs: Iterable[Pair], restorer: Restorer, reference: Restorer, *, count: int) -> Findings:
@@ -67,6 +69,7 @@ def examine(pairs: Iterable[Pair], restorer: Restorer, reference: Restorer, *, c
         _reliability(variances, errors),
         round(float(variances.mean(dtype=np.float64) / errors.mean(dtype=np.float64)), 4),
         dict(zip(MEASURES, np.mean(references, axis=0).round(4).tolist(), strict=True)),
+        len(references),
     )
 
 
@@ -99,6 +102,7 @@ def write_findings(found: Findings, level: str, folder: Path) -> None:
     by_size = found.law.set_index("samples")[list(MEASURES)]
     summary = {
         "level": level,
+        "images": found.images,
         "pixel_loss": found.reference,
         "one_sample": by_size.iloc[0].to_dict(),
         f"mean_of_{by_size.index[-1]}": by_size.iloc[-1].to_dict(),
