@@ -27,7 +27,7 @@ from degrain.training.diversity import (
 )
 from degrain.training.loop import fit
 from degrain.training.pixel import PixelStep, level_weights
-from degrain.training.sampling import energy_score, mean_penalty, spread_penalty
+from degrain.training.sampling import energy_score, mean_penalty, opponent, spread_penalty
 from degrain.training.setup import start_state
 from training_support import (
     CPU,
@@ -94,6 +94,28 @@ def test_the_energy_score_parts_samples_that_are_alike():
     equal = torch.zeros(2, 1, 1, 16, 16, requires_grad=True)  # as they are at the start
     energy_score(equal, torch.zeros(1, 1, 16, 16)).mean().backward()
     assert torch.isfinite(equal.grad).all()
+
+
+def test_the_opponent_channels_are_those_of_a_turned_space():
+    images = normal(2, 3, 3, 8, 8)
+    turned = opponent(images)
+    torch.testing.assert_close(turned.square().sum(2), images.square().sum(2))
+    torch.testing.assert_close(turned[:, :, 0], images.mean(2) * 3**0.5)
+    grey = normal(2, 1, 8, 8).expand(2, 3, 8, 8)
+    assert opponent(grey)[:, 1:].abs().max() < 1e-6
+    torch.testing.assert_close(opponent(images[:, :, :1]), images[:, :, :1])
+
+
+def test_samples_that_are_wrong_in_brightness_alone_are_best_if_they_differ_in_it_alone():
+    """With channels one by one, coloured grain of the same variance would be as good."""
+    clean, sigma = 0.2 * normal(8, 1, 64, 64).expand(8, 3, 64, 64), torch.full((8,), 0.1)
+    batch = Batch(clean, clean, sigma)
+    alike = 0.2 * normal(2, 8, 1, 64, 64, seed=1).expand(2, 8, 3, 64, 64)
+    coloured = 0.2 * normal(2, 8, 3, 64, 64, seed=2)
+    assert energy_score(alike, clean).mean() < 0.9 * energy_score(coloured, clean).mean()
+    brightness = [float(spread_penalty(samples, batch)) for samples in (alike, coloured)]
+    assert brightness[0] < 0.01
+    assert brightness[1] > 0.5  # too little in brightness, and any at all in colour
 
 
 @pytest.mark.parametrize("error", [0.05, 0.2])

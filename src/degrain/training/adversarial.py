@@ -134,6 +134,10 @@ def adversarial_step(settings: Train, discriminator: Player, *, seed: int) -> Ad
 
 
 def discriminator_player(network: nn.Module, lr: float, engine: Engine) -> Player:
-    """The discriminator with its optimiser; its gradient is not clipped."""
+    """The discriminator with its optimiser, at a learning rate of its own; its gradient is not clipped.
+
+    Source of two learning rates: Heusel et al., "GANs Trained by a Two Time-Scale Update Rule Converge to a
+    Local Nash Equilibrium", 2017.
+    """
     network = engine.place(network).train()
     return Player(network, torch.optim.Adam(network.parameters(), lr=lr, betas=BETAS, fused=True), lr)

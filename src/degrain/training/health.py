@@ -52,7 +52,8 @@ ADVICE: Mapping[Condition, str] = {
         "Lower train.discriminator_lr, or switch on train.stabilisers.r1, instance_noise or augmentation"
     ),
     Condition.COLLAPSE: (
-        "Lower train.lr, raise train.pixel.weight, or switch on train.discriminator.minibatch_std"
+        "Lower train.lr, raise train.pixel.weight (with model.stochastic: train.sampling.energy_weight), or "
+        "switch on train.discriminator.minibatch_std"
     ),
     Condition.DIVERGED: (
         "Lower train.lr, train.discriminator_lr or train.adversarial.weight, or switch on "
