@@ -24,6 +24,9 @@ DIAL = {
     "frechet_distance": ("Frechet distance", ".1f"),
     "spectrum_distance": ("spectrum distance, dB", ".2f"),
 }
+SAMPLING = {key: DIAL[key] for key in DIAL if key not in ("dial", "unrounded_feature_distance")} | {
+    "two_sample_accuracy": ("told from clean", ".3f")
+}
 
 TEMPLATE = Path(__file__).with_name("card.md")
 
@@ -33,29 +36,42 @@ def write_cards(reports: Path) -> None:
 
     Parameters
     ----------
-    reports : has quality.csv (see `benchmarks.standard`) and dial.csv (see `benchmarks.dial`).
+    reports : has quality.csv (see `benchmarks.standard`), dial.csv (see `benchmarks.dial`), sampling.csv and
+        sampling/ (see `benchmarks.sampling`).
     """
-    quality, dial = (pd.read_csv(reports / f"{name}.csv") for name in ("quality", "dial"))
+    quality, dial, sampling = (
+        pd.read_csv(reports / f"{name}.csv") for name in ("quality", "dial", "sampling")
+    )
     legs = json.loads(LEGS.read_text(encoding="utf-8")) if LEGS.exists() else {}
     for name, those in legs.items():
-        write_text(WEIGHTS / f"{name}.md", _card(name, those, quality, dial))
+        summary = json.loads((reports / "sampling" / name / "summary.json").read_text(encoding="utf-8"))
+        card = _card(name, those, quality, dial, (sampling, summary))
+        write_text(WEIGHTS / f"{name}.md", card)
 
 
-def _card(name: str, legs: list[dict[str, Any]], quality: pd.DataFrame, dial: pd.DataFrame) -> str:
-    last = legs[-1]
+def _card(
+    name: str,
+    legs: list[dict[str, Any]],
+    quality: pd.DataFrame,
+    dial: pd.DataFrame,
+    sampled: tuple[pd.DataFrame, dict[str, Any]],
+) -> str:
+    last, (sampling, summary) = legs[-1], sampled
     ends = {end: last[end]["sha256"] for end in ENDS if end in last}
+    weights = {end: last[end]["sha256"] for end in (*ENDS, "sampling") if end in last}
     return TEMPLATE.read_text(encoding="utf-8").format(
         name=name,
         network=_network(last["model"]),
         results=_results(name, quality, ends),
         dial_set=SETS[name][-1].upper(),
         dial=_dial(dial[dial["set"] == SETS[name][-1]], list(ends.values())),
+        samples=_samples(last, sampling[sampling["set"] == SETS[name][-1]], summary),
         train=", ".join(last["data"]["train"]),
         manifest=last["data"]["manifest_sha256"],
         licences="; ".join(STANDARD_SETS[one].licence for one in last["data"]["train"]),
         patches=_settings(last["patches"]),
         legs=_legs(legs),
-        files="\n".join(f"- `{end}-{name}.safetensors`: sha256 `{sha}`" for end, sha in ends.items()),
+        files="\n".join(f"- `{end}-{name}.safetensors`: sha256 `{sha}`" for end, sha in weights.items()),
     )
 
 
@@ -89,6 +105,39 @@ def _dial(curve: pd.DataFrame, weights: list[str]) -> str:
     for _, row in curve.iterrows():
         lines.append(f"| {' | '.join(format(row[name], form) for name, (_, form) in DIAL.items())} |")
     return "\n".join(lines)
+
+
+def _samples(last: dict[str, Any], rows: pd.DataFrame, summary: dict[str, Any]) -> str:
+    """How the generator that draws samples was trained, and what was measured of it."""
+    if "sampling" not in last:
+        return "No generator that draws samples belongs to these weights."
+    leg, weights = last["sampling"], {end: last[end]["sha256"] for end in (*ENDS, "sampling") if end in last}
+    trained = (
+        f"On from the faithful weights: {_effort(leg['pretrain'])} of the pixel loss, then {_effort(leg)} "
+        f"against a discriminator ({_noise(leg['noise'])})."
+    )
+    if rows.empty or not (rows[list(weights)] == pd.Series(weights)).all(axis=None):
+        return f"{trained}\n\nThey have not been measured yet."
+    table = [
+        ["restoration", *(title for title, _ in SAMPLING.values())],
+        ["---", *["---:" for _ in SAMPLING]],
+    ]
+    table += [
+        [row["restoration"], *(format(row[key], form) for key, (_, form) in SAMPLING.items())]
+        for _, row in rows.iterrows()
+    ]
+    psnr = {key: value["psnr"] for key, value in summary.items() if isinstance(value, dict)}
+    means = ", ".join(f"{key.replace('_', ' ')} {value:.2f} dB" for key, value in psnr.items())
+    return "\n".join(
+        [
+            trained,
+            "",
+            *(f"| {' | '.join(cells)} |" for cells in table),
+            "",
+            f"On every eighth image: {means}; the squared error that the samples predict is "
+            f"{summary['variance_ratio']:.2f} of the real one.",
+        ]
+    )
 
 
 def _legs(legs: list[dict[str, Any]]) -> str:

@@ -19,6 +19,7 @@ from degrain.errors import DegrainError, ImageFileError
 from degrain.files import Image, find_images, from_float, is_image_name, to_float
 from degrain.pictures import read_picture, write_picture
 from degrain.restore import Restorer
+from degrain.restorers import Released
 from degrain.samples import draw_samples, sample_paths, sampling, write_samples
 
 logger = logging.getLogger(__name__)
@@ -99,7 +100,7 @@ def denoise_paths(
         0 for images that are clean, and stay as they are.
     strength : in [0, 1], from the noisy image to the restored one.
     samples : 0 for one restoration of each image; otherwise, so many, their mean and their standard
-        deviation, which `sample_paths` names. `restore` is then a stochastic `Restorer`.
+        deviation, which `sample_paths` names. `restore` is then a stochastic `Restorer` or `Released`.
 
     Raises
     ------
@@ -136,7 +137,9 @@ def _denoise_file(job: Job, network: RestoreStored, sigma: float | None, strengt
     write_picture(job.target, picture, pixels)
 
 
-def _sample_file(job: Job, restorer: Restorer, sigma: float | None, strength: float, count: int) -> None:
+def _sample_file(
+    job: Job, restorer: Restorer | Released, sigma: float | None, strength: float, count: int
+) -> None:
     picture = read_picture(job.source)
     blend = 0.0 if sigma == 0 else strength
     write_samples(

@@ -3,6 +3,7 @@
     python -m degrain.release             # after `dvc repro`: both ends
     python -m degrain.release --faithful  # after `dvc repro pretrain`: a leg that another one follows
     python -m degrain.release --realistic # after the stage train, on from the released faithful weights
+    python -m degrain.release --sampling  # after the stage train, with model.stochastic
 
 A long training is made of legs: each starts from the weights that the one before it released
 (pretrain.start: auto), and legs.json beside the weights lists them.
@@ -25,6 +26,7 @@ from degrain.errors import DegrainError
 from degrain.files import sha256_file, write_json
 from degrain.noise_params import NoiseSection
 from degrain.params import Params, load_params
+from degrain.restorers import sampling_path
 from degrain.tracking.history import training_effort
 from degrain.training_params import Optimisation
 
@@ -39,10 +41,15 @@ def main() -> None:
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--faithful", action="store_true", help="only what the pixel loss trained")
     only.add_argument("--realistic", action="store_true", help="only what came after it, in the last leg")
+    only.add_argument(
+        "--sampling", action="store_true", help="a generator that takes noise z, to draw samples"
+    )
     options = parser.parse_args()
     try:
         if options.realistic:
             leg = release_realistic(load_params())
+        elif options.sampling:
+            leg = release_sampling(load_params())
         else:
             leg = release(load_params(), ends=("faithful",) if options.faithful else END_POINTS)
     except DegrainError as error:
@@ -92,13 +99,48 @@ def release_realistic(params: Params, *, models: Path = Path("models")) -> dict[
     return legs[-1]
 
 
+def release_sampling(params: Params, *, models: Path = Path("models")) -> dict[str, Any]:
+    """Take the stochastic generator that `models` holds as the one that comes with the package.
+
+    Returns the last leg, whose faithful weights it went on from; what trained it stands there by itself.
+
+    Raises
+    ------
+    DegrainError : it takes no noise z, or did not go on from the released weights.
+    """
+    name, channels = _name(params.data.channels), params.data.channels
+    legs, trained = _read_legs().get(name, []), models / "train/generator.safetensors"
+    if not read_description(trained)[0].stochastic:
+        msg = f"{trained}: takes no noise z; expected one that was trained with model.stochastic: true"
+        raise DegrainError(msg)
+    if params.pretrain.start == "none" or not (legs and released_for(params.model, channels)):
+        msg = (
+            f"pretrain.start = {params.pretrain.start}, of {params.model.in_use}; expected auto and the "
+            f"network of faithful-{name}.safetensors, which samples go on from"
+        )
+        raise DegrainError(msg)
+    pretrained = models / "pretrain/generator.safetensors"
+    legs[-1]["sampling"] = {
+        **{what: value for what, value in _learned_from(params).items() if what != "model"},
+        "pretrain": _training(params.pretrain, pretrained, params),
+        **_write(trained, sampling_path(channels), params.train, params),
+    }
+    write_json(LEGS, {**_read_legs(), name: legs})
+    return legs[-1]
+
+
 def _take(end: End, params: Params, models: Path) -> dict[str, Any]:
     """Write an end in half precision; returns how it was trained."""
-    stage, channels = STAGES[end], params.data.channels
-    trained, released = models / stage / "generator.safetensors", released_path(end, channels)
-    network, _ = load_generator(trained)
+    stage = STAGES[end]
+    trained, released = models / stage / "generator.safetensors", released_path(end, params.data.channels)
+    return _write(trained, released, getattr(params, stage), params)
+
+
+def _write(trained: Path, released: Path, settings: Optimisation, params: Params) -> dict[str, Any]:
+    """Write a generator in half precision; returns how it was trained."""
+    network, channels = load_generator(trained)
     save_generator(released, network.half(), read_description(trained)[0], channels)
-    return _training(getattr(params, stage), trained, params) | {"sha256": sha256_file(released)}
+    return _training(settings, trained, params) | {"sha256": sha256_file(released)}
 
 
 def _learned_from(params: Params) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,19 @@ from torch import nn
 
 from degrain.build.dial import load_between
 from degrain.build.generator import load_generator
-from degrain.build.released import released_path
+from degrain.build.released import END_POINTS, WEIGHTS, released_path
 from degrain.compute import Engine
 from degrain.errors import DegrainError
 from degrain.restore import Image, Restorer, as_image, without_copies
+from degrain.tiles import Window
 
 # The end points of the dial by their names.
 DIALS = {"faithful": 0.0, "realistic": 1.0}
+
+
+def sampling_path(channels: int) -> Path:
+    """File of the generator that comes with degrain and draws samples of images of `channels`, 1 or 3."""
+    return WEIGHTS / f"sampling-{'colour' if channels == 3 else 'grey'}.safetensors"
 
 
 class Released:
@@ -26,11 +32,13 @@ class Released:
 
     Parameters
     ----------
-    dial : see `load_between`; ensemble : see `Restorer`.
+    dial : see `load_between`; None: those that take noise z, and so draw samples.
+    ensemble, seed : see `Restorer`.
     """
 
-    def __init__(self, dial: float, engine: Engine, *, ensemble: bool = False) -> None:
-        self.dial, self.engine, self.ensemble = dial, engine, ensemble
+    def __init__(self, dial: float | None, engine: Engine, *, ensemble: bool = False, seed: int = 0) -> None:
+        self.dial, self.engine, self.ensemble, self.seed = dial, engine, ensemble, seed
+        self.stochastic = dial is None
         self._loaded: dict[int, Restorer] = {}
 
     def restore_stored(
@@ -56,15 +64,28 @@ class Released:
             restored |= zip(numbers, self._for(channels).restore_all(given, sigma), strict=True)
         return [restored[number] for number in range(len(images))]
 
+    def samples(self, noisy: Image, sigma: float | None = None, *, count: int) -> Image:
+        """Restore a float image several times: (count, H, W, C); see `Restorer.samples`."""
+        return self._for(without_copies(noisy).shape[2]).samples(noisy, sigma, count=count)
+
+    def parts(
+        self, noisy: NDArray[Any], sigma: float | None, *, count: int = 1
+    ) -> Iterator[tuple[Window, list[Image]]]:
+        """Restore tile after tile, each `count` times; see `Restorer.parts`."""
+        return self._for(without_copies(noisy).shape[2]).parts(noisy, sigma, count=count)
+
     def _for(self, channels: int) -> Restorer:
         """Each is loaded when it is first needed."""
         if channels not in self._loaded:
-            found = self._generator(released_path("faithful", channels), released_path("realistic", channels))
-            self._loaded[channels] = Restorer(*found, self.engine, ensemble=self.ensemble)
+            found = self._generator(channels)
+            self._loaded[channels] = Restorer(*found, self.engine, ensemble=self.ensemble, seed=self.seed)
         return self._loaded[channels]
 
-    def _generator(self, faithful: Path, realistic: Path) -> tuple[nn.Module, int]:
+    def _generator(self, channels: int) -> tuple[nn.Module, int]:
         """An end needs no other: while it is trained on, there may be none of the same training."""
+        if self.dial is None:
+            return load_generator(sampling_path(channels))
+        faithful, realistic = (released_path(end, channels) for end in END_POINTS)
         if self.dial in (0, 1):
             return load_generator(realistic if self.dial else faithful)
         return load_between(faithful, realistic, self.dial)
@@ -75,6 +96,7 @@ def load_restorer(
     engine: Engine,
     *,
     dial: float | None = None,
+    samples: bool = False,
     ensemble: bool = False,
     seed: int = 0,
 ) -> Restorer | Released:
@@ -85,12 +107,16 @@ def load_restorer(
     model : faithful or realistic, or a safetensors file; with `dial` a folder that a pipeline trained into,
         such as models; None for those that come with degrain.
     dial : from 0, most faithful, to 1, most realistic.
+    samples : whether samples will be drawn: those that come with degrain, if neither model nor dial is given,
+        are then stochastic.
     ensemble, seed : see `Restorer`.
 
     Raises
     ------
     DegrainError : there is no such file, it holds no generator of ours, or the two do not go together.
     """
+    if samples and dial is None and model is None:
+        return Released(None, engine, ensemble=ensemble, seed=seed)
     if dial is None and model in (None, *DIALS):
         dial, model = DIALS[model or "faithful"], None
     if dial is None:

@@ -14,22 +14,24 @@ from degrain.errors import DegrainError
 from degrain.files import from_float, to_float, upright, write_bytes
 from degrain.pictures import Picture, write_picture
 from degrain.restore import Restorer
+from degrain.restorers import Released
 
 # The standard deviation, with white at 1, that is white in the map: 64 steps of 8 bits.
 WHITEST_DEVIATION = 0.25
 
 
-def sampling(restore: object) -> Restorer:
+def sampling(restore: object) -> Restorer | Released:
     """The same restorer, if it can draw samples.
 
     Raises
     ------
     DegrainError : its generator takes no z, or it averages what each z gives.
     """
-    if not (isinstance(restore, Restorer) and restore.stochastic):
+    if not (isinstance(restore, Restorer | Released) and restore.stochastic):
         msg = (
-            "samples: expected a generator that takes noise z, and this one takes none; train one with "
-            "model.stochastic: true in params.yaml, and name it: --model models/train/generator.safetensors"
+            "samples: expected a generator that takes noise z, and this one takes none; leave --model and "
+            "--dial out, for those that come with degrain, or train one with model.stochastic: true in "
+            "params.yaml, and name it: --model models/train/generator.safetensors"
         )
         raise DegrainError(msg)
     if restore.ensemble:
@@ -52,7 +54,7 @@ class Sampled:
 
 
 def draw_samples(
-    restorer: Restorer, pixels: NDArray[Any], sigma: float | None, strength: float, *, count: int
+    restorer: Restorer | Released, pixels: NDArray[Any], sigma: float | None, strength: float, *, count: int
 ) -> Sampled:
     """Restore the pixels of a file several times, tile by tile, so that no image exists in float32.
 

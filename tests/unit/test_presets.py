@@ -317,6 +317,19 @@ def test_a_preset_of_weights_is_their_last_leg(default_values, name):
     assert list(params.noise.gaussian.train) == leg["noise"]["train"]
 
 
+@pytest.mark.parametrize("name", ["grey", "colour"])
+def test_a_preset_of_samples_is_what_trained_those_that_are_released(default_values, name):
+    values = overlaid(overlaid(default_values, shipped("default")), shipped(f"{name}-sampling"))
+    params = parse_params(values)
+    leg = json.loads(LEGS.read_text(encoding="utf-8"))[name][-1]["sampling"]
+    for told, section in ((leg["pretrain"], params.pretrain), (leg, params.train)):
+        settings = section.model_dump(mode="json")
+        assert {key: settings[key] for key in told["settings"]} == told["settings"]
+    for section in ("patches", "augment"):
+        assert getattr(params, section).model_dump(mode="json") == leg[section]
+    assert list(params.noise.gaussian.train) == leg["noise"]["train"]
+
+
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_shipped_preset_changes_only_what_the_default_brings_back(name):
     assert overlaid(shipped("default"), shipped(name)).keys() == shipped("default").keys()

@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from degrain import release as release_module
+from degrain import restorers
 from degrain.build import released
 from degrain.build.generator import build_generator, load_generator, save_generator
 from degrain.errors import DegrainError
 from degrain.files import sha256_file
-from degrain.release import release, release_realistic
+from degrain.release import release, release_realistic, release_sampling
 from degrain.tracking import training_run
 from training_support import trained_like
 
@@ -25,6 +26,7 @@ def project(tmp_path, monkeypatch, make_params):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     weights = tmp_path / "weights"
     monkeypatch.setattr(released, "WEIGHTS", weights)
+    monkeypatch.setattr(restorers, "WEIGHTS", weights)
     monkeypatch.setattr(release_module, "LEGS", weights / "legs.json")
     (tmp_path / "data/raw").mkdir(parents=True)
     (tmp_path / "data/raw/manifest.csv").write_text("name\n")
@@ -131,3 +133,42 @@ def test_a_realistic_end_from_elsewhere_is_refused(project, tmp_path) -> None:
         (weights / "legs.json").read_bytes(),
         (weights / "realistic-colour.safetensors").read_bytes(),
     )
+
+
+def stochastic(params, tmp_path):
+    """The same pipeline, whose stage train has made the generator take z."""
+    path = tmp_path / "models/train/generator.safetensors"
+    network, channels = load_generator(path, stochastic=True)
+    save_generator(path, network, params.model, channels)
+    return with_start(params, "auto")
+
+
+def test_a_generator_that_draws_samples_stands_in_the_leg_of_the_weights_it_went_on_from(project, tmp_path):
+    params, weights = project
+    first = release(params)
+    leg = release_sampling(stochastic(params, tmp_path))
+    path = weights / "sampling-colour.safetensors"
+    ours, channels = load_generator(path)
+    assert (ours.stochastic, channels) == (True, 3)
+    assert leg["sampling"]["sha256"] == sha256_file(path)
+    assert leg["sampling"]["settings"] == json.loads(params.train.model_dump_json())
+    assert leg["sampling"]["pretrain"]["settings"] == json.loads(
+        with_start(params, "auto").pretrain.model_dump_json()
+    )
+    assert {key: value for key, value in leg.items() if key != "sampling"} == json.loads(json.dumps(first))
+    assert json.loads((weights / "legs.json").read_text())["colour"] == [json.loads(json.dumps(leg))]
+
+
+def test_a_generator_that_draws_no_samples_or_of_another_start_is_refused(project, tmp_path):
+    params, weights = project
+    with pytest.raises(DegrainError, match=r"models/train/generator\.safetensors: takes no noise z"):
+        release_sampling(with_start(params, "auto"))
+    auto = stochastic(params, tmp_path)
+    with pytest.raises(DegrainError, match=r"expected auto and the network of faithful-colour"):
+        release_sampling(auto)  # nothing is released that it could have gone on from
+    release(params)
+    before = (weights / "legs.json").read_bytes()
+    with pytest.raises(DegrainError, match=r"pretrain\.start = none"):
+        release_sampling(with_start(params, "none"))
+    assert (weights / "legs.json").read_bytes() == before
+    assert not (weights / "sampling-colour.safetensors").exists()

@@ -14,6 +14,7 @@ from degrain.build.released import LEGS, WEIGHTS, released_path
 from degrain.files import sha256_file
 from degrain.metrics import psnr
 from degrain.params import parse_params
+from degrain.restorers import sampling_path
 from degrain.stages import pretrain
 from support import merged
 from training_support import CPU
@@ -43,6 +44,9 @@ def test_the_weights_are_as_many_and_as_small_as_promised():
         network, _ = load_generator(path)
         assert sum(weight.numel() for weight in network.parameters()) <= 4e6
     assert sum(path.stat().st_size for path in files) < 32 * 2**20
+    for path in map(sampling_path, NAMES):
+        assert load_generator(path)[0].stochastic
+        assert path.stat().st_size < 8 * 2**20
 
 
 @pytest.mark.parametrize("channels", NAMES)
@@ -54,6 +58,8 @@ def test_list_of_legs_and_card_name_the_weights_that_are_there(channels):
         digest = sha256_file(released_path(end, channels))
         assert last[end]["sha256"] == digest
         assert digest in card
+    assert last["sampling"]["sha256"] == sha256_file(sampling_path(channels))
+    assert last["sampling"]["sha256"] in card
 
 
 @pytest.mark.parametrize(

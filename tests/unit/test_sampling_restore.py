@@ -13,8 +13,10 @@ from degrain.codecs.png import decode_png
 from degrain.denoise import denoise_paths
 from degrain.errors import DegrainError
 from degrain.files import read_image, write_image
+from degrain.metrics import psnr
 from degrain.models.unet import Unet, made_stochastic
 from degrain.restore import Restorer
+from degrain.restorers import load_restorer
 from degrain.samples import WHITEST_DEVIATION
 from training_support import CPU, trained_like
 
@@ -186,12 +188,40 @@ def test_no_sample_overwrites_an_input(generator, photo, tmp_path):
         denoise_paths(inputs, tmp_path, restore_, sigma=0.1, samples=2)
 
 
-@pytest.mark.parametrize("model", [[], ["--model", "realistic"], ["--dial", "0.5"]])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_samples_are_drawn_without_naming_a_generator(channels, photo, tmp_path, monkeypatch):
+    """Each is what a noisy photograph may have been: their mean is nearer to it than any of them."""
+    clean = photo[:96, :96, :channels]
+    noisy = np.clip(clean + RNG.normal(0, 25 / 255, clean.shape), 0, 1).astype(np.float32)
+    write_image(tmp_path / "photo.png", noisy)
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["denoise", "photo.png", "--samples", "4", "--sigma", "25", "--threads", "1"]) == 0
+    mean, *samples = (
+        read_image(tmp_path / f"restored/photo.{name}.png")
+        for name in ("mean", *(f"sample-0{number}" for number in range(1, 5)))
+    )
+    quality = [psnr(image, clean, data_range=1.0) for image in samples]
+    assert psnr(mean, clean, data_range=1.0) > max(quality) + 0.5
+    assert min(quality) > psnr(noisy, clean, data_range=1.0) + 4
+
+
+def test_from_python_too_and_another_seed_draws_others(photo):
+    noisy = photo[:32, :40]
+    first, again, other = (
+        load_restorer(None, CPU, samples=True, seed=seed).samples(noisy, 0.1, count=2) for seed in (0, 0, 1)
+    )
+    assert first.shape == (2, *noisy.shape)
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(np.subtract(first, other)).mean() > 1e-3
+
+
+@pytest.mark.parametrize("model", [["--model", "realistic"], ["--dial", "0.5"]])
 def test_samples_need_a_generator_that_takes_z(model, photo, tmp_path, capsys):
     write_image(tmp_path / "photo.png", photo[:16, :16])
     assert denoise(tmp_path / "photo.png", "-o", tmp_path / "out", "--samples", 2, *model) == 2
     said = capsys.readouterr().err
     assert "samples: expected a generator that takes noise z, and this one takes none" in said
+    assert "leave --model and --dial out" in said
     assert "model.stochastic: true in params.yaml" in said
     assert not (tmp_path / "out").exists()
 

@@ -56,14 +56,15 @@ def add_to(commands: Commands) -> None:
         metavar="N",
         help="write N plausible restorations of each image (photo.sample-01.png and so on), their mean "
         "(photo.mean.png) and their standard deviation at each pixel (photo.std.png: 16 bits, white is 64 in "
-        "units of 255), by a generator that was trained with model.stochastic: true",
+        "units of 255); by generators that come with degrain, or by --model, if it was trained with "
+        "model.stochastic: true",
     )
     parser.add_argument(
         "--seed",
         type=whole,
         default=0,
         metavar="S",
-        help="of what such a generator draws; another gives other restorations (default: 0)",
+        help="of what they draw; another gives other restorations (default: 0)",
     )
     parser.add_argument(
         "--ensemble",
@@ -100,7 +101,12 @@ def _run(options: argparse.Namespace) -> int:
     threads = options.threads or available_threads()
     engine = start_engine(Compute(device=options.device, precision=options.precision, threads=threads))
     restorer = load_restorer(
-        options.model, engine, dial=options.dial, ensemble=options.ensemble, seed=options.seed
+        options.model,
+        engine,
+        dial=options.dial,
+        samples=options.samples > 0,
+        ensemble=options.ensemble,
+        seed=options.seed,
     )
     failures = denoise_paths(
         options.inputs,

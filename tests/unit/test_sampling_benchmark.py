@@ -1,0 +1,54 @@
+"""The report on the samples of the released generators: which rows are measured anew, and what it claims."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+
+from benchmarks import sampling
+from support import ROOT
+
+
+@pytest.fixture
+def known(tmp_path, monkeypatch):
+    """The rows of CBSD68 that are known from a changed report."""
+    report = pd.read_csv(ROOT / sampling.REPORT)
+
+    def read(change):
+        change(report).to_csv(tmp_path / "sampling.csv", index=False)
+        monkeypatch.setattr(sampling, "REPORT", tmp_path / "sampling.csv")
+        return sampling.known("cbsd68")
+
+    return read
+
+
+def test_rows_of_these_weights_are_known(known):
+    rows = known(lambda report: report)
+    assert list(rows["restoration"]) == ["faithful", "realistic", "one sample"]
+
+
+@pytest.mark.parametrize("end", ["faithful", "sampling"])
+def test_rows_of_other_weights_are_not(known, end):
+    assert known(lambda report: report.assign(**{end: "0" * 64})).empty
+
+
+def test_without_a_report_nothing_is_known(tmp_path, monkeypatch):
+    monkeypatch.setattr(sampling, "REPORT", tmp_path / "none.csv")
+    assert sampling.known("cbsd68").empty
+
+
+@pytest.mark.parametrize(("name", "colours"), [("bsd68", "grey"), ("cbsd68", "colour")])
+def test_samples_are_as_unsure_as_they_are_wrong(name, colours):
+    """What is asked of samples, by the committed report: one that ignores z would fail all three."""
+    rows = pd.read_csv(ROOT / sampling.REPORT)
+    by = rows[rows["set"] == name].set_index("restoration")
+    summary = json.loads((ROOT / sampling.REPORTS / "sampling" / colours / "summary.json").read_text())
+    best = summary["pixel_loss"]["psnr"]
+    assert best - summary["mean_of_32"]["psnr"] <= 0.30
+    assert 1.5 <= best - summary["one_sample"]["psnr"] <= 3.3
+    assert 0.7 <= summary["variance_ratio"] <= 1.3
+    if name == "cbsd68":  # grey ones are not nearer by this measure
+        assert by["frechet_distance"]["one sample"] < by["frechet_distance"]["faithful"]
+    assert by["spectrum_distance"]["one sample"] < by["spectrum_distance"]["faithful"]
