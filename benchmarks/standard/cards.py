@@ -111,7 +111,7 @@ def _samples(last: dict[str, Any], rows: pd.DataFrame, summary: dict[str, Any]) 
     """How the generator that draws samples was trained, and what was measured of it."""
     if "sampling" not in last:
         return "No generator that draws samples belongs to these weights."
-    leg, weights = last["sampling"], {end: last[end]["sha256"] for end in (*ENDS, "sampling") if end in last}
+    leg, weights = last["sampling"], {end: last.get(end, {}).get("sha256") for end in (*ENDS, "sampling")}
     trained = (
         f"On from the faithful weights: {_effort(leg['pretrain'])} of the pixel loss, then {_effort(leg)} "
         f"against a discriminator ({_noise(leg['noise'])})."
