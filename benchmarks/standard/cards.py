@@ -114,7 +114,8 @@ def _samples(last: dict[str, Any], rows: pd.DataFrame, summary: dict[str, Any]) 
     leg, weights = last["sampling"], {end: last.get(end, {}).get("sha256") for end in (*ENDS, "sampling")}
     trained = (
         f"On from the faithful weights: {_effort(leg['pretrain'])} of the pixel loss, then {_effort(leg)} "
-        f"against a discriminator ({_noise(leg['noise'])})."
+        f"against a discriminator ({_noise(leg['noise'])}; {_settings(leg['patches'])}; sha256 of the "
+        f"manifest {leg['data']['manifest_sha256'][:12]})."
     )
     if rows.empty or not (rows[list(weights)] == pd.Series(weights)).all(axis=None):
         return f"{trained}\n\nThey have not been measured yet."

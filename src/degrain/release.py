@@ -62,9 +62,15 @@ def release(
 ) -> dict[str, Any]:
     """Take the generators that `models` holds as the released ones; returns the leg that is added.
 
-    ends : which, the faithful one among them; the other's weights stay, and are then of another training.
+    ends : which, the faithful one among them; the other's weights stay, and are then of another training. So
+        do those that draw samples, until `release_sampling` gets new ones that went on from this leg.
+
+    Raises
+    ------
+    DegrainError : one of them takes noise z.
     """
     channels = params.data.channels
+    _refuse_z(ends, models)
     started_from, legs = _earlier(params)
     leg: dict[str, Any] = {
         "started_from": started_from,
@@ -86,6 +92,7 @@ def release_realistic(params: Params, *, models: Path = Path("models")) -> dict[
     DegrainError : the pretrained generator beside it is not the released one, or learned from something else.
     """
     name, channels = _name(params.data.channels), params.data.channels
+    _refuse_z(["realistic"], models)
     legs, start = _read_legs().get(name, []), models / "pretrain/generator.safetensors"
     if not (legs and _alike(start, released_path("faithful", channels))):
         msg = f"{start}: expected the weights of faithful-{name}.safetensors, for both are ends of one dial"
@@ -127,6 +134,15 @@ def release_sampling(params: Params, *, models: Path = Path("models")) -> dict[s
     }
     write_json(LEGS, {**_read_legs(), name: legs})
     return legs[-1]
+
+
+def _refuse_z(ends: Sequence[End], models: Path) -> None:
+    """Before anything is written: a generator that draws samples is no end of the dial."""
+    for end in ends:
+        trained = models / STAGES[end] / "generator.safetensors"
+        if read_description(trained)[0].stochastic:
+            msg = f"{trained}: takes noise z, so it is no end of the dial; expected --sampling"
+            raise DegrainError(msg)
 
 
 def _take(end: End, params: Params, models: Path) -> dict[str, Any]:

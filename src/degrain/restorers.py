@@ -65,14 +65,21 @@ class Released:
         return [restored[number] for number in range(len(images))]
 
     def samples(self, noisy: Image, sigma: float | None = None, *, count: int) -> Image:
-        """Restore a float image several times: (count, H, W, C); see `Restorer.samples`."""
-        return self._for(without_copies(noisy).shape[2]).samples(noisy, sigma, count=count)
+        """Restore a float image (H, W, C) several times: (count, H, W, C); see `Restorer.samples`.
+
+        Raises
+        ------
+        DegrainError : the image or sigma is none that can be restored.
+        """
+        image = as_image(noisy, sigma)
+        return self._for(without_copies(image).shape[2]).samples(image, sigma, count=count)
 
     def parts(
         self, noisy: NDArray[Any], sigma: float | None, *, count: int = 1
     ) -> Iterator[tuple[Window, list[Image]]]:
         """Restore tile after tile, each `count` times; see `Restorer.parts`."""
-        return self._for(without_copies(noisy).shape[2]).parts(noisy, sigma, count=count)
+        image = as_image(noisy, sigma)
+        return self._for(without_copies(image).shape[2]).parts(image, sigma, count=count)
 
     def _for(self, channels: int) -> Restorer:
         """Each is loaded when it is first needed."""

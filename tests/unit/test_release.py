@@ -161,12 +161,19 @@ def test_a_generator_that_draws_samples_stands_in_the_leg_of_the_weights_it_went
 
 def test_a_generator_that_draws_no_samples_or_of_another_start_is_refused(project, tmp_path):
     params, weights = project
+    first = stochastic(params, tmp_path)
+    with pytest.raises(
+        DegrainError, match=r"takes noise z, so it is no end of the dial; expected --sampling"
+    ):
+        release(first)
+    assert not weights.exists()  # nor is the faithful end written
+    shutil.copy(tmp_path / "models/pretrain/generator.safetensors", tmp_path / "models/train")
     with pytest.raises(DegrainError, match=r"models/train/generator\.safetensors: takes no noise z"):
         release_sampling(with_start(params, "auto"))
     auto = stochastic(params, tmp_path)
     with pytest.raises(DegrainError, match=r"expected auto and the network of faithful-colour"):
         release_sampling(auto)  # nothing is released that it could have gone on from
-    release(params)
+    release(params, ends=["faithful"])
     before = (weights / "legs.json").read_bytes()
     with pytest.raises(DegrainError, match=r"pretrain\.start = none"):
         release_sampling(with_start(params, "none"))

@@ -58,6 +58,7 @@ def test_list_of_legs_and_card_name_the_weights_that_are_there(channels):
         digest = sha256_file(released_path(end, channels))
         assert last[end]["sha256"] == digest
         assert digest in card
+    assert "sampling" in last, "the faithful weights are new: train samples on from them, and release them"
     assert last["sampling"]["sha256"] == sha256_file(sampling_path(channels))
     assert last["sampling"]["sha256"] in card
 

@@ -41,7 +41,7 @@ def test_without_a_report_nothing_is_known(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("name", "colours"), [("bsd68", "grey"), ("cbsd68", "colour")])
 def test_samples_are_as_unsure_as_they_are_wrong(name, colours):
-    """What is asked of samples, by the committed report: one that ignores z would fail all three."""
+    """What is asked of samples, by the committed report: one that ignores z fails all but the first."""
     rows = pd.read_csv(ROOT / sampling.REPORT)
     by = rows[rows["set"] == name].set_index("restoration")
     summary = json.loads((ROOT / sampling.REPORTS / "sampling" / colours / "summary.json").read_text())

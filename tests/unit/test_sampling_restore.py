@@ -215,6 +215,25 @@ def test_from_python_too_and_another_seed_draws_others(photo):
     assert np.abs(np.subtract(first, other)).mean() > 1e-3
 
 
+def test_of_grey_stored_in_colour_samples_are_grey_without_naming_a_generator(photo, tmp_path):
+    write_image(tmp_path / "photo.png", np.repeat(photo[:32, :32, :1], 3, axis=2))
+    out = tmp_path / "out"
+    assert denoise(tmp_path / "photo.png", "-o", out, "--samples", 2) == 0
+    for name in ("sample-01", "sample-02", "mean"):
+        written = read_image(out / f"photo.{name}.png")
+        assert written.shape == (32, 32, 3)
+        assert (written == written[..., :1]).all()
+    assert denoise(tmp_path / "photo.png", "-o", tmp_path / "no", "--samples", 2, "--ensemble") == 2
+
+
+@pytest.mark.parametrize(
+    ("shape", "sigma", "said"), [((8, 8, 4), 0.1, "no transparency"), ((8, 8, 3), 25, "not at 255")]
+)
+def test_what_no_sample_can_be_drawn_of_is_named(shape, sigma, said):
+    with pytest.raises(DegrainError, match=said):
+        load_restorer(None, CPU, samples=True).samples(np.zeros(shape, np.float32), sigma, count=2)
+
+
 @pytest.mark.parametrize("model", [["--model", "realistic"], ["--dial", "0.5"]])
 def test_samples_need_a_generator_that_takes_z(model, photo, tmp_path, capsys):
     write_image(tmp_path / "photo.png", photo[:16, :16])
