@@ -42,7 +42,6 @@ from degrain.noise import Gaussian
 from degrain.params import Compute
 from degrain.restore import Restorer
 from degrain.restorers import sampling_path
-from degrain.samples import WHITEST_DEVIATION
 from degrain.seeding import seeded_generator
 from degrain.sheet import draw, save_sheet, sheet
 
@@ -54,6 +53,7 @@ TITLES = {"sampling": "one sample"}
 REPORTS = Path("reports/benchmark")
 REPORT = REPORTS / "sampling.csv"
 SHOWN, CROP_PX = ("astronaut", "chelsea"), 96
+SHOWN_DEVIATION = 20 / 255  # is white in the pictures
 
 
 def files(channels: int) -> dict[str, Path]:
@@ -141,7 +141,7 @@ def _row(name: str, restorers: dict[str, Restorer]) -> list[tuple[str, Image]]:
         **{end: restorers[end](noisy, sigma) for end in END_POINTS},
         **{f"sample {number}": sample for number, sample in enumerate(samples[:2], 1)},
         f"mean of {COUNT}": samples.mean(0),
-        "how unsure": samples.std(0, ddof=1).mean(2, keepdims=True) / WHITEST_DEVIATION,
+        "how unsure": samples.std(0, ddof=1).mean(2, keepdims=True) / SHOWN_DEVIATION,
         "clean": clean,
     }
     return [(title, image[y : y + side, x : x + side]) for title, image in shown.items()]
