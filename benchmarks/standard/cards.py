@@ -14,6 +14,7 @@ from degrain.files import write_text
 from degrain.standard_sets import STANDARD_SETS
 
 ENDS = {"faithful": "degrain", "realistic": "degrain_adversarial"}
+RELEASED = (*ENDS, "sampling")
 SETS = {"grey": ("set12", "bsd68"), "colour": ("cbsd68",)}
 DIAL = {
     "dial": ("dial", "g"),
@@ -45,27 +46,23 @@ def write_cards(reports: Path) -> None:
     legs = json.loads(LEGS.read_text(encoding="utf-8")) if LEGS.exists() else {}
     for name, those in legs.items():
         summary = json.loads((reports / "sampling" / name / "summary.json").read_text(encoding="utf-8"))
-        card = _card(name, those, quality, dial, (sampling, summary))
-        write_text(WEIGHTS / f"{name}.md", card)
+        samples = _samples(those[-1], sampling[sampling["set"] == SETS[name][-1]], summary)
+        write_text(WEIGHTS / f"{name}.md", _card(name, those, quality, dial, samples))
 
 
 def _card(
-    name: str,
-    legs: list[dict[str, Any]],
-    quality: pd.DataFrame,
-    dial: pd.DataFrame,
-    sampled: tuple[pd.DataFrame, dict[str, Any]],
+    name: str, legs: list[dict[str, Any]], quality: pd.DataFrame, dial: pd.DataFrame, samples: str
 ) -> str:
-    last, (sampling, summary) = legs[-1], sampled
-    ends = {end: last[end]["sha256"] for end in ENDS if end in last}
-    weights = {end: last[end]["sha256"] for end in (*ENDS, "sampling") if end in last}
+    last = legs[-1]
+    weights = _weights(last)
+    ends = {end: weights[end] for end in ENDS if end in weights}
     return TEMPLATE.read_text(encoding="utf-8").format(
         name=name,
         network=_network(last["model"]),
         results=_results(name, quality, ends),
         dial_set=SETS[name][-1].upper(),
         dial=_dial(dial[dial["set"] == SETS[name][-1]], list(ends.values())),
-        samples=_samples(last, sampling[sampling["set"] == SETS[name][-1]], summary),
+        samples=samples,
         train=", ".join(last["data"]["train"]),
         manifest=last["data"]["manifest_sha256"],
         licences="; ".join(STANDARD_SETS[one].licence for one in last["data"]["train"]),
@@ -73,6 +70,11 @@ def _card(
         legs=_legs(legs),
         files="\n".join(f"- `{end}-{name}.safetensors`: sha256 `{sha}`" for end, sha in weights.items()),
     )
+
+
+def _weights(leg: dict[str, Any]) -> dict[str, str]:
+    """The sha256 of all that a leg has released."""
+    return {what: leg[what]["sha256"] for what in RELEASED if what in leg}
 
 
 def _network(model: dict[str, Any]) -> str:
@@ -111,13 +113,14 @@ def _samples(last: dict[str, Any], rows: pd.DataFrame, summary: dict[str, Any]) 
     """How the generator that draws samples was trained, and what was measured of it."""
     if "sampling" not in last:
         return "No generator that draws samples belongs to these weights."
-    leg, weights = last["sampling"], {end: last.get(end, {}).get("sha256") for end in (*ENDS, "sampling")}
+    leg, weights = last["sampling"], _weights(last)
     trained = (
         f"On from the faithful weights: {_effort(leg['pretrain'])} of the pixel loss, then {_effort(leg)} "
         f"against a discriminator ({_noise(leg['noise'])}; {_settings(leg['patches'])}; sha256 of the "
         f"manifest {leg['data']['manifest_sha256'][:12]})."
     )
-    if rows.empty or not (rows[list(weights)] == pd.Series(weights)).all(axis=None):
+    measured = len(weights) == len(RELEASED) and (rows[list(weights)] == pd.Series(weights)).all(axis=None)
+    if rows.empty or not measured:
         return f"{trained}\n\nThey have not been measured yet."
     table = [
         ["restoration", *(title for title, _ in SAMPLING.values())],
@@ -135,8 +138,8 @@ def _samples(last: dict[str, Any], rows: pd.DataFrame, summary: dict[str, Any]) 
             "",
             *(f"| {' | '.join(cells)} |" for cells in table),
             "",
-            f"On every eighth image: {means}; the squared error that the samples predict is "
-            f"{summary['variance_ratio']:.2f} of the real one.",
+            f"On {summary['images']} images spread over them: {means}; the squared error that the samples "
+            f"predict is {summary['variance_ratio']:.2f} of the real one.",
         ]
     )
 
