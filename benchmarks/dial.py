@@ -15,7 +15,6 @@ training.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,16 +23,16 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from benchmarks.kept import known_rows, measured
 from benchmarks.standard.cards import write_cards
 from benchmarks.standard.quality import add_noise, load_set
 from degrain.build.released import END_POINTS, released_path
-from degrain.compute import Engine, available_threads, start_engine
+from degrain.compute import Engine
 from degrain.evaluation.dial import MEASURES, POSITIONS, between
-from degrain.features import Backbone, load_backbone
-from degrain.files import atomic_write, sha256_file, write_csv
+from degrain.features import Backbone
+from degrain.files import atomic_write, sha256_file
 from degrain.metrics import to_8_bit
 from degrain.metrics.deep import DeepDistances, deep_distances
-from degrain.params import Compute
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,12 +52,8 @@ def weights_of(name: str) -> dict[str, str]:
 
 def known(name: str) -> pd.DataFrame:
     """The rows of last time, if they are of the same weights and hold everything; else none."""
-    rows = pd.read_csv(REPORT) if REPORT.exists() else pd.DataFrame()
     distances = [prefix + field for prefix in ("", UNROUNDED) for field in DeepDistances._fields]
-    if not {"set", *distances, *END_POINTS} <= set(rows.columns):
-        return rows.iloc[:0]
-    same = (rows[list(END_POINTS)] == pd.Series(weights_of(name))).all(axis=1)
-    return rows[(rows["set"] == name) & same]
+    return known_rows(REPORT, name, weights_of(name), distances)
 
 
 def measure(name: str, engine: Engine, judge: Backbone) -> Iterator[dict[str, object]]:
@@ -113,22 +108,7 @@ def _draw_curve(axis: Axes, curve: pd.DataFrame, distance: str) -> None:
 
 def main() -> None:
     """Measure, write and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--all", action="store_true", help="measure anew what is known")
-    parser.add_argument("--threads", type=int, default=available_threads())
-    options = parser.parse_args()
-    engine = start_engine(Compute(device="auto", precision="auto", threads=options.threads))
-    judge = load_backbone("judge")
-    tables = []
-    for name in SETS:
-        found = known(name)
-        if options.all or found.empty:
-            found = pd.DataFrame(measure(name, engine, judge)).round(4)
-        tables.append(found)
-    rows = pd.concat(tables)
-    write_csv(REPORT, rows)
+    rows, _ = measured(__doc__, SETS, known, measure, REPORT)
     draw(rows, REPORTS / "dial.png")
     write_cards(REPORTS)
     print(rows[rows.columns[:-2]].to_string(index=False))

@@ -14,7 +14,6 @@ sampling.png, photographs that come with the installed packages in every restora
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,22 +23,22 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from benchmarks.kept import known_rows, measured
 from benchmarks.standard.cards import write_cards
 from benchmarks.standard.quality import add_noise, load_set
 from degrain.build.released import END_POINTS, released_path
-from degrain.compute import Engine, available_threads, start_engine
+from degrain.compute import Engine
 from degrain.data.embedded import locate, photographs
 from degrain.data.noisy import Pair
 from degrain.evaluation.dial import MEASURES
 from degrain.evaluation.pictures import liveliest
 from degrain.evaluation.sampling import as_text, examine, write_findings
-from degrain.features import Backbone, load_backbone
-from degrain.files import read_image, sha256_file, to_array, to_tensor, write_csv
+from degrain.features import Backbone
+from degrain.files import read_image, sha256_file, to_array, to_tensor
 from degrain.metrics import to_8_bit
 from degrain.metrics.deep import deep_distances
 from degrain.metrics.two_sample import two_sample_accuracy
 from degrain.noise import Gaussian
-from degrain.params import Compute
 from degrain.restore import Restorer
 from degrain.restorers import sampling_path
 from degrain.seeding import seeded_generator
@@ -70,14 +69,12 @@ def weights_of(name: str) -> dict[str, str]:
 
 def known(name: str) -> pd.DataFrame:
     """The rows of last time, if they are of the same weights; else none."""
-    rows, weights = pd.read_csv(REPORT) if REPORT.exists() else pd.DataFrame(), weights_of(name)
-    if not {"set", *weights} <= set(rows.columns):
-        return rows.iloc[:0]
-    return rows[(rows["set"] == name) & (rows[list(weights)] == pd.Series(weights)).all(axis=1)]
+    return known_rows(REPORT, name, weights_of(name))
 
 
 def measure(name: str, engine: Engine, judge: Backbone) -> Iterator[dict[str, object]]:
     """A row for each restoration: means over the images of a set."""
+    examine_samples(name, engine)
     pairs, weights = noisy_pairs(name), weights_of(name)
     clean = [pair.clean for pair in pairs]
     for title, path in files(SETS[name][0]).items():
@@ -149,23 +146,7 @@ def _row(name: str, restorers: dict[str, Restorer]) -> list[tuple[str, Image]]:
 
 def main() -> None:
     """Measure, write and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--all", action="store_true", help="measure anew what is known")
-    parser.add_argument("--threads", type=int, default=available_threads())
-    options = parser.parse_args()
-    engine = start_engine(Compute(device="auto", precision="auto", threads=options.threads))
-    judge = load_backbone("judge")
-    tables = []
-    for name in SETS:
-        found = known(name)
-        if options.all or found.empty:
-            examine_samples(name, engine)
-            found = pd.DataFrame(measure(name, engine, judge)).round(4)
-        tables.append(found)
-    rows = pd.concat(tables)
-    write_csv(REPORT, rows)
+    rows, engine = measured(__doc__, SETS, known, measure, REPORT)
     draw_strip(engine, REPORTS / "sampling.png")
     write_cards(REPORTS)
     print(rows[rows.columns[:-3]].to_string(index=False))
