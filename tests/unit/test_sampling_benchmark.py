@@ -1,4 +1,4 @@
-"""The report on the samples of the released generators: which rows are measured anew, and what it claims."""
+"""What the report on the samples of the released generators claims."""
 
 from __future__ import annotations
 
@@ -9,34 +9,6 @@ import pytest
 
 from benchmarks import sampling
 from support import ROOT
-
-
-@pytest.fixture
-def known(tmp_path, monkeypatch):
-    """The rows of CBSD68 that are known from a changed report."""
-    report = pd.read_csv(ROOT / sampling.REPORT)
-
-    def read(change):
-        change(report).to_csv(tmp_path / "sampling.csv", index=False)
-        monkeypatch.setattr(sampling, "REPORT", tmp_path / "sampling.csv")
-        return sampling.known("cbsd68")
-
-    return read
-
-
-def test_rows_of_these_weights_are_known(known):
-    rows = known(lambda report: report)
-    assert list(rows["restoration"]) == ["faithful", "realistic", "one sample"]
-
-
-@pytest.mark.parametrize("end", ["faithful", "sampling"])
-def test_rows_of_other_weights_are_not(known, end):
-    assert known(lambda report: report.assign(**{end: "0" * 64})).empty
-
-
-def test_without_a_report_nothing_is_known(tmp_path, monkeypatch):
-    monkeypatch.setattr(sampling, "REPORT", tmp_path / "none.csv")
-    assert sampling.known("cbsd68").empty
 
 
 @pytest.mark.parametrize(("name", "colours"), [("bsd68", "grey"), ("cbsd68", "colour")])
