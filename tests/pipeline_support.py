@@ -10,6 +10,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ from support import ROOT, SMALL, merged
 
 STAGES = ("sources", "download", "synthesize", "pretrain", "train", "evaluate")
 NOWHERE = "http://127.0.0.1:9"  # nothing answers there, so that no time goes into MLflow
-PATIENCE_S = 120.0
+PATIENCE_S = 300.0
 PHOTOS = {
     "train": {"coffee": (100, 200), "rocket": (60, 250)},
     "val": {"chelsea": (90, 120)},
@@ -71,18 +72,22 @@ class Project:
 
     def command(self, *command: str, code: int = 0) -> str:
         """What a command that must end with `code` prints."""
-        done = subprocess.run(
-            command,
-            cwd=self.folder,
-            env=self._environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=PATIENCE_S,
-            check=False,
-        )
-        assert done.returncode == code, f"{command} ended with {done.returncode}:\n{done.stdout}"
-        return done.stdout
+        # To a file: a pipe would be held open, and waited for, by what the command leaves in the background.
+        with tempfile.TemporaryFile("w+", encoding="utf-8") as out:
+            done = subprocess.run(
+                command,
+                cwd=self.folder,
+                env=self._environment(),
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=PATIENCE_S,
+                check=False,
+            )
+            out.seek(0)
+            printed = out.read()
+        assert done.returncode == code, f"{command} ended with {done.returncode}:\n{printed}"
+        return printed
 
     def dvc(self, *arguments: str, code: int = 0) -> str:
         return self.command("dvc", *arguments, code=code)

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline_support import Project, has_ended, kill_group, stages_run, stored_runs, wait_for
+from pipeline_support import PATIENCE_S, Project, has_ended, kill_group, stages_run, stored_runs, wait_for
 
 MADE = ("data", "models", "reports")
 
@@ -67,7 +67,7 @@ def test_second_dvc_waits_for_a_training_whose_dvc_was_killed_and_takes_it_over(
     assert second.poll() is None
     project.release("train")
 
-    assert second.wait(timeout=60) == 0, log.read_text()
+    assert second.wait(timeout=PATIENCE_S) == 0, log.read_text()
     assert "train: resuming from the checkpoint at step 6" in log.read_text()
     assert has_ended(orphan)
     assert project.hashes(*MADE) == before
