@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 import grimp
@@ -15,6 +16,7 @@ import yaml
 
 from support import ROOT
 
+OVERRIDDEN = {"data.register_pairs"}  # an experiment's own params say it, so that the top's do not matter
 # No change in these can change an output.
 WITHOUT_EFFECT = {
     "degrain": "the version",
@@ -121,6 +123,27 @@ def test_experiments_declare_all_that_they_run(name: str, command: str, deps: li
     """More may be declared: an experiment may run again too often, but not too seldom."""
     real = {path_of(module) for module in runs(*entries(command, deps))}
     assert not sorted(real - code(deps)), name
+
+
+def followed(params: Iterable[str | dict[str, list[str]]]) -> set[str]:
+    """The keys among a stage's params, of whichever file."""
+    return {key for one in params for key in ([one] if isinstance(one, str) else chain(*one.values()))}
+
+
+@pytest.mark.parametrize("pipeline", sorted(ROOT.glob("experiments/learned-noise/**/dvc.yaml")), ids=str)
+def test_experiments_follow_the_params_of_the_stages_that_they_run(pipeline: Path) -> None:
+    """Those at the top, on which an experiment's own params build."""
+    stages = yaml.safe_load(pipeline.read_text(encoding="utf-8"))["stages"].values()
+    for stage in (stage.get("do", stage) for stage in stages if not stage.get("always_changed")):
+        runs_of = [Path(path).stem for path in stage["deps"] if "src/degrain/stages/" in path]
+        asked = set().union(*(followed(STAGES[name]["params"]) for name in runs_of if name in STAGES))
+        base = [one for one in stage.get("params", []) if isinstance(one, dict)][:1]
+        missing = {key for key in asked - OVERRIDDEN if not _within(key, followed(base))}
+        assert missing == set(), (stage["cmd"], sorted(missing))
+
+
+def _within(key: str, sections: set[str]) -> bool:
+    return any(key == section or key.startswith(f"{section}.") for section in sections)
 
 
 @pytest.mark.parametrize("stage", STAGES)
