@@ -67,10 +67,11 @@ def release(
 
     Raises
     ------
-    DegrainError : one of them takes noise z.
+    DegrainError : one of them takes noise z, or is another network than the params say.
     """
     channels = params.data.channels
-    _refuse_z(ends, models)
+    for end in ends:
+        _check(_trained(end, models), params, stochastic=False)
     started_from, legs = _earlier(params)
     leg: dict[str, Any] = {
         "started_from": started_from,
@@ -92,7 +93,7 @@ def release_realistic(params: Params, *, models: Path = Path("models")) -> dict[
     DegrainError : the pretrained generator beside it is not the released one, or learned from something else.
     """
     name, channels = _name(params.data.channels), params.data.channels
-    _refuse_z(["realistic"], models)
+    _check(_trained("realistic", models), params, stochastic=False)
     legs, start = _read_legs().get(name, []), models / "pretrain/generator.safetensors"
     if not (legs and _alike(start, released_path("faithful", channels))):
         msg = f"{start}: expected the weights of faithful-{name}.safetensors, for both are ends of one dial"
@@ -113,13 +114,12 @@ def release_sampling(params: Params, *, models: Path = Path("models")) -> dict[s
 
     Raises
     ------
-    DegrainError : it takes no noise z, or did not go on from the released weights.
+    DegrainError : it takes no noise z, is another network than the params say, or the params do not go on
+        from the released weights.
     """
     name, channels = _name(params.data.channels), params.data.channels
     legs, trained = _read_legs().get(name, []), models / "train/generator.safetensors"
-    if not read_description(trained)[0].stochastic:
-        msg = f"{trained}: takes no noise z; expected one that was trained with model.stochastic: true"
-        raise DegrainError(msg)
+    _check(trained, params, stochastic=True)
     if params.pretrain.start == "none" or not (legs and released_for(params.model, channels)):
         msg = (
             f"pretrain.start = {params.pretrain.start}, of {params.model.in_use}; expected auto and the "
@@ -136,20 +136,31 @@ def release_sampling(params: Params, *, models: Path = Path("models")) -> dict[s
     return legs[-1]
 
 
-def _refuse_z(ends: Sequence[End], models: Path) -> None:
-    """Before anything is written: a generator that draws samples is no end of the dial."""
-    for end in ends:
-        trained = models / STAGES[end] / "generator.safetensors"
-        if read_description(trained)[0].stochastic:
-            msg = f"{trained}: takes noise z, so it is no end of the dial; expected --sampling"
-            raise DegrainError(msg)
+def _trained(end: End, models: Path) -> Path:
+    return models / STAGES[end] / "generator.safetensors"
+
+
+def _check(trained: Path, params: Params, *, stochastic: bool) -> None:
+    """Before anything is written: that a generator is what the params say, and takes noise z or does not."""
+    model, channels = read_description(trained)
+    if (model.in_use, channels) != (params.model.in_use, params.data.channels):
+        msg = (
+            f"{trained}: {model.in_use} of {channels} channels; expected what params.yaml says, "
+            f"{params.model.in_use} of {params.data.channels}: dvc repro trains it"
+        )
+        raise DegrainError(msg)
+    if stochastic and not model.stochastic:
+        msg = f"{trained}: takes no noise z; expected one that was trained with model.stochastic: true"
+        raise DegrainError(msg)
+    if model.stochastic and not stochastic:
+        msg = f"{trained}: takes noise z, so it is no end of the dial; expected --sampling"
+        raise DegrainError(msg)
 
 
 def _take(end: End, params: Params, models: Path) -> dict[str, Any]:
     """Write an end in half precision; returns how it was trained."""
-    stage = STAGES[end]
-    trained, released = models / stage / "generator.safetensors", released_path(end, params.data.channels)
-    return _write(trained, released, getattr(params, stage), params)
+    settings = getattr(params, STAGES[end])
+    return _write(_trained(end, models), released_path(end, params.data.channels), settings, params)
 
 
 def _write(trained: Path, released: Path, settings: Optimisation, params: Params) -> dict[str, Any]:

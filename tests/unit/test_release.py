@@ -16,6 +16,7 @@ from degrain.errors import DegrainError
 from degrain.files import sha256_file
 from degrain.release import release, release_realistic, release_sampling
 from degrain.tracking import training_run
+from support import merged
 from training_support import trained_like
 
 
@@ -157,6 +158,20 @@ def test_a_generator_that_draws_samples_stands_in_the_leg_of_the_weights_it_went
     )
     assert {key: value for key, value in leg.items() if key != "sampling"} == json.loads(json.dumps(first))
     assert json.loads((weights / "legs.json").read_text())["colour"] == [json.loads(json.dumps(leg))]
+
+
+@pytest.mark.parametrize("how", [release, release_realistic, release_sampling])
+@pytest.mark.parametrize("changes", [{"data": {"channels": 1}}, {"model": {"unet": {"widths": [16, 16]}}}])
+def test_params_of_another_network_release_nothing(how, changes, project, make_params):
+    """As when another preset was written, and nothing trained since."""
+    _, weights = project
+    model = {"unet": {"widths": [8, 16], "blocks": [1, 2]}}
+    others = make_params(merged({"model": model}, changes))
+    with pytest.raises(
+        DegrainError, match=r"generator\.safetensors: .* 3 channels; expected what params\.yaml"
+    ):
+        how(others)
+    assert not weights.exists()
 
 
 def test_a_generator_that_draws_no_samples_or_of_another_start_is_refused(project, tmp_path):
