@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,6 +106,8 @@ def main() -> None:
     )
     parser.add_argument("goals", nargs="*", choices=GOALS, help="what to pass (default: both)")
     params = load_params()
+    if params.data.channels != 1:
+        sys.exit(f"data.channels = {params.data.channels}; expected 1: degrain preset grey-benchmark")
     engine = start_engine(params.compute)
     for name in parser.parse_args().goals or GOALS:
         rows = pd.read_csv(REPORT).to_dict("records") if REPORT.exists() else []

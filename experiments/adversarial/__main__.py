@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     changes = {name: value for name in ("seeds", "images") if (value := getattr(options, name)) is not None}
-    if options.minutes or options.steps:
+    if options.minutes is not None or options.steps is not None:
         changes |= {"minutes": options.minutes, "steps": options.steps}
     path = Path(options.study)
     plans = load_plans(path if path.suffix else HERE / f"{path}.yaml", changes)

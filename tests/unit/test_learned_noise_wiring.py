@@ -104,6 +104,16 @@ def test_noise_is_learned_from_folders_of_noisy_photographs_alone(tmp_path, monk
     assert found.level_255.mean() == pytest.approx(12, rel=0.1)
 
 
+def test_a_single_photograph_beside_pairs_is_not_left_out_in_silence(tmp_path):
+    """Whether it is noisy or clean nothing says."""
+    params = load_params(EXPERIMENT / "params.yaml")
+    noisy_photographs(tmp_path / "train", 0)
+    (tmp_path / "train_noisy").mkdir()
+    (tmp_path / "train_noisy/0.png").write_bytes((tmp_path / "train/0.png").read_bytes())
+    with pytest.raises(DataError, match=r"train/1\.png: not one of a pair.*only pairs or only noisy photog"):
+        collect_blocks(tmp_path, smooth_rule(params.noise_model.blocks), most_per_image=1)
+
+
 def test_learned_noise_stands_for_itself_by_its_hash(tmp_path, make_params):
     path, note = tmp_path / "generator.safetensors", tmp_path / "note.json"
     changes = {"kind": "chain", "chain": {"kinds": ["learned", "jpeg"]}, "learned": {"generator": str(path)}}

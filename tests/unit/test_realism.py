@@ -169,3 +169,8 @@ def test_images_that_do_not_pair_are_named(scenes, tmp_path):
     write_image(restored / "a.png", np.zeros((31, 64, 3), np.float32))
     with pytest.raises(DataError, match="at least 32 pixels high and wide"):
         read_pairs(restored, clean)
+    for folder in (restored, clean):
+        write_image(folder / "a.png", scenes["a"])
+        write_image(folder / "b.png", scenes["b"][..., :1])
+    with pytest.raises(DataError, match=r"a\.png and .*b\.png: grey and colour; expected one of them"):
+        read_pairs(restored, clean)

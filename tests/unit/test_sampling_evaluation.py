@@ -152,5 +152,7 @@ def test_the_command_says_what_it_cannot_examine(project, capsys):
     assert cli.main(["sampling", "--level", "sigma_7"]) == 2
     assert "--level sigma_7; expected one of: sigma_15, sigma_25, sigma_50" in capsys.readouterr().err
     assert cli.main(["sampling", "--model", "models/pretrain/generator.safetensors"]) == 2
-    assert "samples: expected a generator that takes noise z" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "pretrain/generator.safetensors: takes no noise z, so it has no samples; expected one that" in said
+    assert "degrain preset colour-sampling" in said
     assert not (project / "reports").exists()

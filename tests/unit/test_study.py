@@ -133,6 +133,12 @@ def test_an_arm_that_is_not_there_is_refused():
         main(["--only", "nonsense"])
 
 
+@pytest.mark.parametrize("option", ["--steps", "--minutes"])
+def test_a_length_of_nothing_is_refused_and_not_left_out(option):
+    with pytest.raises(DegrainError, match="greater than 0"):
+        main([option, "0", "--only", "nonsense"])
+
+
 def test_every_row_has_its_figures_and_nothing_is_done_twice(bench):
     needs_perceptual()
     results = bench.run()

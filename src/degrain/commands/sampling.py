@@ -62,7 +62,6 @@ def _run(options: argparse.Namespace) -> int:
     from degrain.evaluation.sampling import as_text, examine, write_findings
     from degrain.params import load_params
     from degrain.restore import Restorer
-    from degrain.samples import sampling
 
     if not NOISY.is_file():
         msg = f"{NOISY}: not found; expected the test images of the pipeline, which dvc repro makes"
@@ -73,7 +72,12 @@ def _run(options: argparse.Namespace) -> int:
         msg = f"--level {level}; expected one of: {', '.join(test.levels)}"
         raise DegrainError(msg)
     restorer = Restorer.load(options.model, engine)
-    sampling(restorer)
+    if not restorer.stochastic:
+        msg = (
+            f"{options.model}: takes no noise z, so it has no samples; expected one that was trained with "
+            "model.stochastic: true: degrain preset colour-sampling, dvc repro"
+        )
+        raise DegrainError(msg)
     pairs = list(islice((pair for pair in test if pair.level == level), options.images))
     bar = tqdm(pairs, "images", leave=False, disable=None)
     found = examine(bar, restorer, Restorer.load(options.reference, engine), count=options.count)

@@ -21,9 +21,9 @@ def collect_blocks(raw: Path, rule: SmoothRule, *, most_per_image: int, split: s
 
     Raises
     ------
-    DataError : there are too few to learn from.
+    DataError : there are too few to learn from, or pairs and single images stand side by side.
     """
-    paths = sorted((raw / f"{split}_noisy").glob("*.png")) or sorted((raw / split).glob("*.png"))
+    paths = _noisy(raw, split)
     parts = [
         noise_blocks(read_image(path), rule, most=most_per_image)
         for path in tqdm(paths, desc="smooth blocks", unit="image", delay=3)
@@ -36,3 +36,16 @@ def collect_blocks(raw: Path, rule: SmoothRule, *, most_per_image: int, split: s
         )
         raise DataError(msg)
     return joined(parts)
+
+
+def _noisy(raw: Path, split: str) -> list[Path]:
+    halves, single = (sorted((raw / name).glob("*.png")) for name in (f"{split}_noisy", split))
+    in_pairs = {path.name for path in halves}
+    alone = [path for path in single if path.name not in in_pairs]
+    if halves and alone:
+        msg = (
+            f"{alone[0]}: not one of a pair, as {halves[0]} is; expected only pairs or only noisy "
+            f"photographs in data.{split}, for beside pairs a single image is a clean one"
+        )
+        raise DataError(msg)
+    return halves or single

@@ -65,7 +65,8 @@ def read_pairs(restored: Path, clean: Path) -> tuple[list[Image], list[Image]]:
 
     Raises
     ------
-    DataError : a folder without images, an image without a clean one, or one that does not fit it.
+    DataError : a folder without images, an image without a clean one or that does not fit it, or grey images
+        beside coloured ones.
     """
     folders = {folder: find_images(folder) for folder in (restored, clean)}
     for folder, found in folders.items():
@@ -80,6 +81,9 @@ def read_pairs(restored: Path, clean: Path) -> tuple[list[Image], list[Image]]:
             msg = f"{path}: no clean image for it; expected {clean / name} with any suffix"
             raise DataError(msg)
         pairs.append(_fitting(path, by_name[name]))
+        if len({clean.shape[2] for _, clean in (pairs[0], pairs[-1])}) > 1:
+            msg = f"{folders[restored][0]} and {path}: grey and colour; expected one of them in a folder"
+            raise DataError(msg)
     ones, others = zip(*pairs, strict=True)
     return list(ones), list(others)
 
