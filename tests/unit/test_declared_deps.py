@@ -16,7 +16,7 @@ import yaml
 
 from support import ROOT
 
-OVERRIDDEN = {"data.register_pairs"}  # an experiment's own params say it, so that the top's do not matter
+OVERRIDDEN = {"data.register_pairs", "data.channels", "data.min_side"}  # by the params of the experiments
 # No change in these can change an output.
 WITHOUT_EFFECT = {
     "degrain": "the version",
