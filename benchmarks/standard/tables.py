@@ -15,7 +15,27 @@ if TYPE_CHECKING:
 PUBLISHED = Path(__file__).with_name("published.csv")
 SHOWN = {"bsd68": "BSD68, grey", "cbsd68": "CBSD68, colour"}
 SHOWN_SIGMA = 25
+LEVELS = (15, 25, 50)  # of the highlights
 NEAR_DB = 0.15  # published figures nearer than this share a label
+TITLES = {
+    "bm3d": "BM3D, here",
+    "gaussian": "Gaussian",
+    "non_local_means": "non-local means",
+    "degrain_adversarial": "degrain, realistic",
+}
+ASIDE = {
+    "degrain_adversarial": (0, -14),
+    "total_variation": (0, -13),
+}  # points: hardly lower than another mark
+# What the README shows: a title, and the method in the grey and in the colour set.
+HIGHLIGHTS = {
+    "BM3D": ("bm3d", "bm3d"),
+    "DnCNN": ("DnCNN-S", "CDnCNN"),
+    "FFDNet": ("FFDNet", "FFDNet"),
+    "**degrain**": ("degrain", "degrain"),
+    "DRUNet": ("DRUNet", "DRUNet"),
+    "Restormer": ("Restormer", "Restormer"),
+}
 
 
 def published() -> pd.DataFrame:
@@ -29,8 +49,8 @@ PSNR in dB / SSIM of Gaussian noise that is neither clipped nor rounded; megapix
 {threads} threads, in the fastest of several passes. `degrain`: the released weights of the pixel loss;
 `_x8` in eight symmetries, all of which they restore alike in one pass; `_adversarial` those of the
 realistic end, meant to look livelier, not to be nearer. `dncnn_layers`: layers of the published DnCNN's
-size, untrained, for their speed alone. Rows marked published are what the authors of those methods report;
-nothing of theirs ran here. Empty: not measured.
+size, untrained, for their speed alone, in float32 as its code runs. Rows marked published are what the
+authors of those methods report; nothing of theirs ran here. Empty: not measured.
 
 """
 
@@ -45,6 +65,19 @@ def markdown(results: pd.DataFrame, speed: pd.DataFrame) -> str:
     head = HEAD.format(**speed.iloc[0][["engine", "threads"]])
     sets = results.groupby("set", observed=True, sort=False)
     return head + "\n".join(_of_set(name, rows) for name, rows in sets)
+
+
+def highlights(results: pd.DataFrame) -> str:
+    """A few of the methods on the sets that are shown: PSNR in dB, the measured ones and the published."""
+    figures = results.set_index(["set", "method", "sigma"])["psnr"]
+    sources = results.groupby("method")["source"].first()
+    heads = ["PSNR, dB", *(f"{SHOWN[name]}, sigma {sigma}" for name in SHOWN for sigma in LEVELS), "source"]
+    lines = [_line(heads), _line(["---", *["---:"] * (len(heads) - 2), "---"])]
+    for title, methods in HIGHLIGHTS.items():
+        of_sets = zip(SHOWN, methods, strict=True)
+        cells = [f"{figures[name, method, sigma]:.2f}" for name, method in of_sets for sigma in LEVELS]
+        lines.append(_line([title, *cells, sources[methods[0]]]))
+    return "\n".join(lines)
 
 
 def _of_set(name: str, rows: pd.DataFrame) -> str:
@@ -104,9 +137,9 @@ def _draw_measured(axis: Axes, rows: pd.DataFrame) -> None:
         is_ours = row.method.startswith("degrain")
         mark, size = ("*", 90) if is_ours else ("o", 30)
         axis.scatter(row.mpx_per_s, row.psnr, marker=mark, s=size, color="C1" if is_ours else "C0", zorder=3)
-        below = row.method == "degrain_adversarial"  # as fast as degrain, and hardly lower
-        place = {"xytext": (0, -14 if below else 6), "textcoords": "offset points"}
-        axis.annotate(row.method, (row.mpx_per_s, row.psnr), **place, fontsize=8, ha="center")
+        title = TITLES.get(row.method, row.method.replace("_", " "))
+        place = {"xytext": ASIDE.get(row.method, (0, 6)), "textcoords": "offset points"}
+        axis.annotate(title, (row.mpx_per_s, row.psnr), **place, fontsize=8, ha="center", zorder=4)
 
 
 def _draw_published(axis: Axes, rows: pd.DataFrame) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import shlex
 
+import pandas as pd
 import pytest
 
+from benchmarks.standard.tables import highlights
 from degrain.evaluation.tables import result_table
 from pipeline_support import Project, write_photo
 from support import ROOT
@@ -35,6 +37,7 @@ TRIED_ELSEWHERE = {
     "degrain rollback": "there",
     "degrain drift incoming/": "test_data_docs.py",
     "degrain serve": "test_serving.py",
+    "degrain preset real-noise": "test_presets.py",
     "python -m benchmarks.dial": "takes minutes and the standard sets; its report is committed",
     "python -m benchmarks.sampling": "the same",
     "python benchmarks/repro.py": "takes many minutes; its report is committed",
@@ -79,10 +82,26 @@ def test_python_works(stocked: Project) -> None:
         stocked.command("python", "-c", checked)
 
 
+def written(block: str) -> str:
+    """What stands between the marks of a block."""
+    found = re.search(rf"<!-- {block}:.*?-->\n(.*?)<!-- /{block} -->", README, flags=re.DOTALL)
+    assert found, block
+    return found[1].strip()
+
+
 def test_table_is_that_of_the_reports() -> None:
-    block = re.search(r"<!-- results.*?-->\n(.*?)<!-- /results -->", README, flags=re.DOTALL)
-    assert block
-    assert block[1].strip() == result_table(ROOT / "reports").strip()
+    assert written("results") == result_table(ROOT / "reports").strip()
+
+
+def test_table_of_the_standard_sets_is_that_of_the_benchmark() -> None:
+    assert written("standard") == highlights(pd.read_csv(ROOT / "reports/benchmark/results.csv"))
+
+
+def test_table_of_real_photographs_is_that_of_the_experiment() -> None:
+    results = pd.read_csv(ROOT / "experiments/learned-noise/reports/results.csv", keep_default_na=False)
+    rows = results[results["told"] != "smooth blocks"].itertuples()
+    lines = [f"| {row.method} | {row.told} | {row.psnr:.2f} / {row.ssim:.3f} |" for row in rows]
+    assert written("real").splitlines()[2:] == lines
 
 
 def test_files_that_are_named_exist() -> None:
@@ -90,5 +109,8 @@ def test_files_that_are_named_exist() -> None:
     assert tree
     for name in re.findall(r"(?<=[\s(])((?:[\w.]+/)?[\w.]+\.(?:py|md|yaml))(?=[\s,;)])", tree):
         assert list(ROOT.glob(name)) or list((ROOT / "src/degrain").glob(f"**/{name}")), name
+    headings = {title.lower().replace(" ", "-") for title in re.findall(r"^#+ (.*)$", README, re.MULTILINE)}
     for link in re.findall(r"\]\(([^):]+)\)", README):
-        assert (ROOT / link).exists(), link
+        file, _, heading = link.partition("#")
+        assert (ROOT / file).exists(), link
+        assert not heading or (not file and heading in headings), link
