@@ -120,9 +120,9 @@ def draw_strip(engine: Engine, path: Path) -> None:
     restorers = {what: Restorer.load(file, engine) for what, file in files(3).items()}
     rows = [_row(name, restorers) for name in SHOWN]
     figure, axes = sheet(len(rows[0]), [1.0] * len(rows), width_in=1.6 * len(rows[0]))
-    for axes_row, row in zip(axes, rows, strict=True):
+    for number, (axes_row, row) in enumerate(zip(axes, rows, strict=True)):
         for axis, (title, image) in zip(axes_row, row, strict=True):
-            draw(axis, image, title)
+            draw(axis, image, "" if number else title)
     save_sheet(figure, path)
 
 

@@ -19,6 +19,7 @@ from degrain.evaluation.dial import POSITIONS, dial_curve, log_dial, write_dial
 from degrain.files import read_image, write_image
 from degrain.metrics import psnr
 from degrain.metrics.spectrum import spectrum_distance
+from degrain.models.unet import made_stochastic
 from degrain.restore import Restorer
 from degrain.restorers import load_restorer
 from training_support import CPU, trained_like
@@ -73,6 +74,18 @@ def test_networks_of_one_shape_that_are_different_are_refused(make_params, tmp_p
         save_generator(paths[-1], build_generator(section, 3), section, 3)
     with pytest.raises(DegrainError, match="different networks"):
         load_between(*paths, 0.5)
+
+
+def test_ends_of_which_one_takes_z_and_the_other_cannot_are_refused(ends, make_params, tmp_path):
+    (faithful, _), (network, _) = ends
+    drawing, plain = tmp_path / "drawing.safetensors", tmp_path / "plain.safetensors"
+    save_generator(drawing, made_stochastic(network), make_params().model, 3)
+    with pytest.raises(DegrainError, match="the first takes noise z and the second does not"):
+        load_between(drawing, faithful, 0.5)
+    section = make_params({"model": {"generator": "dncnn"}}).model
+    save_generator(plain, build_generator(section, 3), section, 3)
+    with pytest.raises(DegrainError, match="different networks"):
+        load_between(plain, drawing, 0.5)
 
 
 # --- denoise ---

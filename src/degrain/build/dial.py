@@ -31,13 +31,17 @@ def load_between(faithful: Path, realistic: Path, dial: float) -> tuple[nn.Modul
     if not 0 <= dial <= 1:
         msg = f"dial = {dial}; expected a number from 0 (most faithful) to 1 (most realistic)"
         raise DegrainError(msg)
-    other, channels = load_generator(realistic)
-    network, _ = load_generator(faithful, stochastic=bool(other.stochastic))
-    mine, theirs = network.state_dict(), other.state_dict()
-    (one, its_channels), (another, _) = read_description(faithful), read_description(realistic)
+    (one, its_channels), (another, channels) = read_description(faithful), read_description(realistic)
     if (one.in_use, its_channels) != (another.in_use, channels):
         msg = f"{faithful}, {realistic}: expected two end points of one network; they are different networks"
         raise DegrainError(msg)
+    if one.stochastic and not another.stochastic:
+        msg = (
+            f"{faithful}, {realistic}: the first takes noise z and the second does not; expected the reverse"
+        )
+        raise DegrainError(msg)
+    network, _ = load_generator(faithful, stochastic=another.stochastic)
+    mine, theirs = network.state_dict(), load_generator(realistic)[0].state_dict()
     network.load_state_dict({name: _between(mine[name], theirs[name], dial) for name in mine})
     return network, channels
 

@@ -17,7 +17,7 @@ class Perceptual:
     At least 17 pixels high and wide; the deepest layer sees further than a patch of 64.
 
     The samples of a batch are seen at different offsets to the grid of the backbone, whose first layer takes
-    every second pixel, so that no offset is learned.
+    every second pixel, so that none is learned where a batch has four or more.
 
     Parameters
     ----------

@@ -38,7 +38,10 @@ class Stabilisers:
     seed: int
 
     def disguise(self, state: TrainState, batch: Batch, restored: Tensor) -> Shown:
-        """What the discriminator is shown in this step, in both turns."""
+        """What the discriminator is shown in this step, by the same draws in both turns.
+
+        The probability of the augmentation moves between the turns, by what `remember` adds in a step.
+        """
         shown = Shown(batch.clean, restored, batch.noisy)
         generator = seeded_generator(self.seed, "disguise", state.step)
         if state.memory.augmentation > 0:
