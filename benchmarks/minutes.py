@@ -105,11 +105,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("goals", nargs="*", choices=GOALS, help="what to pass (default: both)")
-    params = load_params()
+    goals, params = parser.parse_args().goals or GOALS, load_params()
     if params.data.channels != 1:
-        sys.exit(f"data.channels = {params.data.channels}; expected 1: degrain preset grey-benchmark")
+        advice = "degrain preset grey-benchmark, then dvc repro synthesize"
+        sys.exit(f"data.channels = {params.data.channels}; expected 1: {advice}")
     engine = start_engine(params.compute)
-    for name in parser.parse_args().goals or GOALS:
+    for name in goals:
         rows = pd.read_csv(REPORT).to_dict("records") if REPORT.exists() else []
         kept = [row for row in rows if row["to_pass"] != name]
         row = measure(name, params, engine)

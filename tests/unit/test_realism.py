@@ -172,5 +172,5 @@ def test_images_that_do_not_pair_are_named(scenes, tmp_path):
     for folder in (restored, clean):
         write_image(folder / "a.png", scenes["a"])
         write_image(folder / "b.png", scenes["b"][..., :1])
-    with pytest.raises(DataError, match=r"a\.png and .*b\.png: grey and colour; expected one of them"):
+    with pytest.raises(DataError, match=r"a\.png, .*b\.png: one is grey, the other in colour"):
         read_pairs(restored, clean)

@@ -75,7 +75,7 @@ def _run(options: argparse.Namespace) -> int:
     if not restorer.stochastic:
         msg = (
             f"{options.model}: takes no noise z, so it has no samples; expected one that was trained with "
-            "model.stochastic: true: degrain preset colour-sampling, dvc repro"
+            "model.stochastic: true: degrain preset colour-sampling (or grey-sampling), dvc repro"
         )
         raise DegrainError(msg)
     pairs = list(islice((pair for pair in test if pair.level == level), options.images))

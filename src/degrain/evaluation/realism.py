@@ -82,7 +82,9 @@ def read_pairs(restored: Path, clean: Path) -> tuple[list[Image], list[Image]]:
             raise DataError(msg)
         pairs.append(_fitting(path, by_name[name]))
         if len({clean.shape[2] for _, clean in (pairs[0], pairs[-1])}) > 1:
-            msg = f"{folders[restored][0]} and {path}: grey and colour; expected one of them in a folder"
+            msg = (
+                f"{folders[restored][0]}, {path}: one is grey, the other in colour; expected all of one kind"
+            )
             raise DataError(msg)
     ones, others = zip(*pairs, strict=True)
     return list(ones), list(others)
