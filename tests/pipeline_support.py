@@ -73,7 +73,7 @@ class Project:
     def command(self, *command: str, code: int = 0) -> str:
         """What a command that must end with `code` prints."""
         # To a file: a pipe would be held open, and waited for, by what the command leaves in the background.
-        with tempfile.TemporaryFile("w+", encoding="utf-8") as out:
+        with tempfile.TemporaryFile() as out:
             done = subprocess.run(
                 command,
                 cwd=self.folder,
@@ -84,8 +84,7 @@ class Project:
                 timeout=PATIENCE_S,
                 check=False,
             )
-            out.seek(0)
-            printed = out.read()
+            printed = os.pread(out.fileno(), os.fstat(out.fileno()).st_size, 0).decode()  # moves no writer
         assert done.returncode == code, f"{command} ended with {done.returncode}:\n{printed}"
         return printed
 

@@ -1,4 +1,4 @@
-"""dvc.lock and the committed reports belong to the committed code and params."""
+"""Every dvc.lock, and the committed reports, belong to the committed code and params."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+PIPELINES = ["dvc.yaml", *sorted(str(one.relative_to(ROOT)) for one in ROOT.glob("experiments/**/dvc.yaml"))]
 ALWAYS_CHANGED = {"sources"}  # lists what the named sets hold, so it runs every time and says nothing
 
 
 def stages_to_run(output: str) -> set[str]:
     """The stages that `dvc repro --dry` would run."""
-    return set(re.findall(r"^Running stage '(.+)':$", output, flags=re.MULTILINE)) - ALWAYS_CHANGED
+    return set(re.findall(r"^Running stage '(?:.+:)?(.+)':$", output, flags=re.MULTILINE)) - ALWAYS_CHANGED
 
 
 def committed(path: str) -> bool:
@@ -25,15 +26,17 @@ def committed(path: str) -> bool:
     return found.returncode == 0
 
 
-def test_dry_run_in_a_clone_has_nothing_to_run(tmp_path: Path) -> None:
-    if not committed("dvc.lock"):
-        pytest.skip("dvc.lock is not committed yet: nothing to compare with")
+@pytest.mark.parametrize("pipeline", PIPELINES)
+def test_dry_run_in_a_clone_has_nothing_to_run(pipeline: str, tmp_path: Path) -> None:
+    lock = pipeline.replace(".yaml", ".lock")
+    if not committed(lock):
+        pytest.skip(f"{lock} is not committed yet: nothing to compare with")
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
 
-    command = [sys.executable, "-m", "dvc", "repro", "--dry", "--allow-missing"]
+    command = [sys.executable, "-m", "dvc", "repro", "--dry", "--allow-missing", pipeline]
     done = subprocess.run(command, cwd=clone, capture_output=True, text=True, check=False)
 
-    advice = "run make repro and commit dvc.lock and reports/"
+    advice = f"run dvc repro {pipeline} and commit {lock} and the reports"
     assert done.returncode == 0, f"{advice}\n{done.stderr}"
     assert stages_to_run(done.stdout) == set(), advice

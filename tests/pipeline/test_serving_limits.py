@@ -31,7 +31,7 @@ class Troublesome(PythonModel):
     def predict(self, context, model_input: np.ndarray, params=None):
         trouble = params["sigma_255"]
         if trouble in (1, 2):
-            time.sleep({1: 3, 2: 600}[trouble])
+            time.sleep({1: 6, 2: 600}[trouble])
         if trouble == 3:
             os._exit(1)
         if trouble == 4:
@@ -118,10 +118,10 @@ def test_a_slow_request_is_given_up_but_keeps_its_place_until_it_is_done(server)
     answer = denoise(server, 1)
     took = time.monotonic() - started
     assert (answer.status_code, answer.json()["error_code"]) == (504, "DEADLINE_EXCEEDED")
-    assert TIMEOUT_S <= took < 3
+    assert TIMEOUT_S <= took < 6
     assert server.metric("degrain_requests_working") == 1
     assert denoise(server).status_code == 200
-    assert time.monotonic() - started >= 3
+    assert time.monotonic() - started >= 6
     assert server.metric("degrain_scorer_starts_total") == starts
 
 

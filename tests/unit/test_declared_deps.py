@@ -16,7 +16,8 @@ import yaml
 
 from support import ROOT
 
-OVERRIDDEN = {"data.register_pairs", "data.channels", "data.min_side"}  # by the params of the experiments
+# What an experiment's own params say, whatever stands at the top.
+OWN = {"data.channels", "data.min_side", "data.register_pairs"}
 # No change in these can change an output.
 WITHOUT_EFFECT = {
     "degrain": "the version",
@@ -39,6 +40,11 @@ WITHOUT_EFFECT = {
     "degrain.tracking": "MLflow is a view, never the source of truth",
 }
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+
+
+READ = {name: {*stage["params"]} for name, stage in STAGES.items()} | {
+    "noise_model": {"seed", "compute", "data.channels", "noise_model"}
+}
 
 
 @cache
@@ -132,14 +138,32 @@ def followed(params: Iterable[str | dict[str, list[str]]]) -> set[str]:
 
 @pytest.mark.parametrize("pipeline", sorted(ROOT.glob("experiments/learned-noise/**/dvc.yaml")), ids=str)
 def test_experiments_follow_the_params_of_the_stages_that_they_run(pipeline: Path) -> None:
-    """Those at the top, on which an experiment's own params build."""
+    """Those at the top, on which an experiment's own params build, and its own where it has some of them."""
     stages = yaml.safe_load(pipeline.read_text(encoding="utf-8"))["stages"].values()
+    said = yaml.safe_load((ROOT / "experiments/learned-noise/params.yaml").read_text(encoding="utf-8"))
     for stage in (stage.get("do", stage) for stage in stages if not stage.get("always_changed")):
-        runs_of = [Path(path).stem for path in stage["deps"] if "src/degrain/stages/" in path]
-        asked = set().union(*(followed(STAGES[name]["params"]) for name in runs_of if name in STAGES))
-        base = [one for one in stage.get("params", []) if isinstance(one, dict)][:1]
-        missing = {key for key in asked - OVERRIDDEN if not _within(key, followed(base))}
-        assert missing == set(), (stage["cmd"], sorted(missing))
+        asked = set().union(
+            *(READ[Path(path).stem] for path in stage["deps"] if "src/degrain/stages/" in path)
+        )
+        by_file = [
+            one if isinstance(one, dict) else {"params.yaml": [one]} for one in stage.get("params", [])
+        ]
+        keys = [
+            (_is_top(pipeline, stage, file), key) for one in by_file for file, of in one.items() for key in of
+        ]
+        for is_top, wanted in (
+            (True, asked - OWN),
+            (False, {key for key in asked if key.split(".")[0] in said}),
+        ):
+            found = {key for top, key in keys if top == is_top}
+            missing = sorted(key for key in wanted if not _within(key, found))
+            assert not missing, (stage["cmd"], "at the top" if is_top else "of its own", missing)
+
+
+def _is_top(pipeline: Path, stage: dict[str, str], file: str) -> bool:
+    return (pipeline.parent / stage.get("wdir", ".").replace("${key}", "learned") / file).resolve() == (
+        ROOT / "params.yaml"
+    )
 
 
 def _within(key: str, sections: set[str]) -> bool:
