@@ -42,7 +42,7 @@ set_model(Troublesome())
 """
 IMAGE = encode_png(np.zeros((4, 4, 1), np.uint8))
 PNG = {"Content-Type": "image/png"}
-TIMEOUT_S = 2
+TIMEOUT_S = 4
 
 
 def save(folder, model):
