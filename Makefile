@@ -56,10 +56,8 @@ retrain: $(INSTALLED) ## train anew what changed, ask the gate, write a report; 
 	@$(RUN) bash .ci/retrain $(STEPS)
 	@echo 'Report: build/retrain/report.md'
 
-# As many files at once as there are processors; pipelines come before the quick unit tests, which fill the gaps.
-PARALLEL := --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 test: $(INSTALLED) ## run the tests; ARGS='-m slow' and the like go to pytest
-	@$(RUN) python -m pytest $(PARALLEL) $(ARGS)
+	@$(RUN) python -m pytest $(ARGS)
 
 check: $(INSTALLED) ## lint, format, types, layers, the files of the CIs
 	@$(RUN) ruff check
