@@ -80,7 +80,6 @@ class Project:
                 env=self._environment(),
                 stdout=out,
                 stderr=subprocess.STDOUT,
-                text=True,
                 timeout=PATIENCE_S,
                 check=False,
             )
